@@ -1,0 +1,1 @@
+"""Bytes in, bytes out: names, types, the query parser, message encoding. Knows nothing of zones."""

@@ -1,0 +1,73 @@
+"""Where domain names stand inside rdata. Everything else about rdata is opaque bytes to the server."""
+
+from typing import NamedTuple
+
+from authdns.wire import name as names
+from authdns.wire.types import Type
+
+
+class NameLayout(NamedTuple):
+    """`skip` octets, then so many `names`, then whatever remains."""
+
+    skip: int
+    names: int
+
+
+# Types whose names may be compressed when sent: those of RFC 1035 and no other (RFC 3597 §4).
+COMPRESSIBLE: dict[int, NameLayout] = {
+    Type.NS: NameLayout(0, 1),
+    Type.MD: NameLayout(0, 1),
+    Type.MF: NameLayout(0, 1),
+    Type.CNAME: NameLayout(0, 1),
+    Type.SOA: NameLayout(0, 2),
+    Type.MB: NameLayout(0, 1),
+    Type.MG: NameLayout(0, 1),
+    Type.MR: NameLayout(0, 1),
+    Type.PTR: NameLayout(0, 1),
+    Type.MINFO: NameLayout(0, 2),
+    Type.MX: NameLayout(2, 1),
+}
+
+# Types whose target's addresses go along in the additional section (RFC 1035 §3.3, RFC 2782, RFC 9460 §4.2).
+TARGET_OFFSET: dict[int, int] = {Type.NS: 0, Type.MX: 2, Type.SRV: 6, Type.SVCB: 2, Type.HTTPS: 2}
+
+
+def name_at(rdata: bytes, offset: int = 0) -> bytes:
+    """The uncompressed name that begins at `offset`, as spelled."""
+    end = offset
+    while length := rdata[end]:
+        end += length + 1
+    return rdata[offset : end + 1]
+
+
+def target(rrtype: int, rdata: bytes, owner: bytes) -> bytes:
+    """The lower-case name whose addresses a client will want next; `rrtype` is a key of TARGET_OFFSET.
+
+    In SVCB and HTTPS a target of "." stands for the owner itself when the priority is not 0 (RFC 9460 §2.5).
+    """
+    found = name_at(rdata, TARGET_OFFSET[rrtype]).lower()
+    if found == names.ROOT and rrtype in (Type.SVCB, Type.HTTPS) and rdata[:2] != b"\0\0":
+        return owner
+    return found
+
+
+class Soa(NamedTuple):
+    """The numbers of an SOA (RFC 1035 §3.3.13), seconds except the serial; names as spelled."""
+
+    mname: bytes
+    rname: bytes
+    serial: int
+    refresh: int
+    retry: int
+    expire: int
+    minimum: int
+
+
+def parse_soa(rdata: bytes) -> Soa:
+    mname = name_at(rdata)
+    rname = name_at(rdata, len(mname))
+    numbers = rdata[len(mname) + len(rname) :]
+    serial, refresh, retry, expire, minimum = (
+        int.from_bytes(numbers[i : i + 4], "big") for i in range(0, 20, 4)
+    )
+    return Soa(mname, rname, serial, refresh, retry, expire, minimum)

@@ -1,0 +1,99 @@
+"""The numbers of the protocol: RR types, classes, opcodes, rcodes, header bits (IANA "DNS Parameters")."""
+
+from enum import IntEnum
+
+import dns.rdatatype
+
+
+class Type(IntEnum):
+    """RR types that the server treats specially; every other one is an integer (RFC 3597)."""
+
+    A = 1
+    NS = 2
+    MD = 3
+    MF = 4
+    CNAME = 5
+    SOA = 6
+    MB = 7
+    MG = 8
+    MR = 9
+    PTR = 12
+    MINFO = 14
+    MX = 15
+    TXT = 16
+    KEY = 25
+    AAAA = 28
+    NXT = 30
+    SRV = 33
+    DNAME = 39
+    OPT = 41
+    DS = 43
+    RRSIG = 46
+    NSEC = 47
+    DNSKEY = 48
+    NSEC3 = 50
+    NSEC3PARAM = 51
+    SVCB = 64
+    HTTPS = 65
+    TKEY = 249
+    TSIG = 250
+    IXFR = 251
+    AXFR = 252
+    MAILB = 253
+    MAILA = 254
+    ANY = 255
+
+
+class Class(IntEnum):
+    IN = 1
+    CH = 3
+    NONE = 254
+    ANY = 255
+
+
+class Opcode(IntEnum):
+    QUERY = 0
+    NOTIFY = 4
+    UPDATE = 5
+
+
+class Rcode(IntEnum):
+    NOERROR = 0
+    FORMERR = 1
+    SERVFAIL = 2
+    NXDOMAIN = 3
+    NOTIMP = 4
+    REFUSED = 5
+    YXDOMAIN = 6
+    NOTAUTH = 9
+    BADVERS = 16
+    BADKEY = 17  # a TSIG error, never in a header
+
+
+class Flag(IntEnum):
+    """Bits of the header's second word (RFC 1035 §4.1.1, RFC 4035 §3)."""
+
+    QR = 0x8000
+    AA = 0x0400
+    TC = 0x0200
+    RD = 0x0100
+    RA = 0x0080
+    AD = 0x0020
+    CD = 0x0010
+
+
+# Types that exist only in queries and messages, never in a zone (RFC 6895 §3.1: 128-255 are Q and meta types).
+META_TYPES = frozenset({Type.OPT, *range(128, 256)})
+
+
+def type_to_text(rrtype: int) -> str:
+    """`A`, `MX`, ... or `TYPE4711` (RFC 3597 §5)."""
+    return dns.rdatatype.to_text(dns.rdatatype.RdataType.make(rrtype))
+
+
+def type_from_text(text: str) -> int:
+    """The inverse of `type_to_text`; raises ValueError for a word that is no type."""
+    try:
+        return int(dns.rdatatype.from_text(text))
+    except dns.rdatatype.UnknownRdatatype:
+        raise ValueError(f"{text!r} is not a record type") from None

@@ -1,0 +1,1 @@
+"""Zone-file text to records, the immutable Zone, building and checking it. Knows nothing of queries."""

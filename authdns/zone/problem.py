@@ -1,0 +1,70 @@
+"""What is wrong, or worth saying, about a zone: each with its place, so that a person can go there."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+
+MAX_PROBLEMS = 200  # a file that is no zone file at all would otherwise fill the log
+
+
+class Severity(Enum):
+    ERROR = "error"  # the zone is not published
+    WARNING = "warning"  # published; probably not what was meant
+    NOTE = "note"  # published; worth knowing
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """`line` and `column` count from 1; 0 where the problem has none (a missing SOA)."""
+
+    file: str
+    line: int = 0
+    column: int = 0
+
+    def __str__(self) -> str:
+        return ":".join([self.file, *(str(n) for n in (self.line, self.column) if n)])
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """`message` says what is wrong and what was expected; `text` is the offending line, or empty."""
+
+    severity: Severity
+    place: Place
+    message: str
+    text: str = ""
+
+    def __str__(self) -> str:
+        head = f"{self.place}: {self.severity.value}: {self.message}"
+        if not self.text:
+            return head
+        marker = f"\n    {' ' * (self.place.column - 1)}^" if self.place.column else ""
+        return f"{head}\n    {self.text}{marker}"
+
+
+@dataclass(slots=True)
+class Problems:
+    """Collects them while a zone is read and checked; what goes over the cap is counted."""
+
+    found: list[Problem] = field(default_factory=list)
+    errors: int = 0
+    left_out: int = 0
+
+    def add(self, severity: Severity, place: Place, message: str, text: str = "") -> None:
+        self.errors += severity is Severity.ERROR
+        if len(self.found) < MAX_PROBLEMS:
+            self.found.append(Problem(severity, place, message, text))
+        else:
+            self.left_out += 1
+
+    def error(self, place: Place, message: str, text: str = "") -> None:
+        self.add(Severity.ERROR, place, message, text)
+
+    def warning(self, place: Place, message: str, text: str = "") -> None:
+        self.add(Severity.WARNING, place, message, text)
+
+    def note(self, place: Place, message: str, text: str = "") -> None:
+        self.add(Severity.NOTE, place, message, text)
+
+    def __iter__(self) -> Iterator[Problem]:
+        return iter(self.found)

@@ -1,0 +1,87 @@
+"""The immutable Zone: what every answer and every transfer is made from.
+
+`names` holds every name that exists in the zone, empty non-terminals included (RFC 4592 §2.2.2, with no RRsets).
+The facts that a lookup needs (zone cuts, DNAMEs) are computed once, by the builder, never per query.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from authdns.wire import name as names
+from authdns.wire.rdata import Soa, parse_soa
+from authdns.wire.types import Type
+
+
+class RRset(NamedTuple):
+    """`rdatas` are uncompressed wire bytes in file order, names inside them as spelled; `ttl` is in seconds."""
+
+    type: int
+    ttl: int
+    rdatas: tuple[bytes, ...]
+
+
+RRsets = tuple[RRset, ...]
+
+
+def find_rrset(rrsets: RRsets, rrtype: int) -> RRset | None:
+    for rrset in rrsets:
+        if rrset.type == rrtype:
+            return rrset
+    return None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Zone:
+    """A complete, checked version of one zone.
+
+    `apex` and the keys of `names` are lower-case wire names; `spelling` has the owner names that the file wrote
+    otherwise. `cuts` are the delegations (NS below the apex, not themselves below another cut), `dnames` the owners
+    of DNAME. `records` counts RRs.
+    """
+
+    apex: bytes
+    names: Mapping[bytes, RRsets]
+    spelling: Mapping[bytes, bytes]
+    cuts: frozenset[bytes]
+    dnames: frozenset[bytes]
+    records: int
+
+    @property
+    def soa_rrset(self) -> RRset:
+        rrset = find_rrset(self.names[self.apex], Type.SOA)
+        assert rrset is not None, "the builder makes no zone without an SOA"
+        return rrset
+
+    @property
+    def soa(self) -> Soa:
+        return parse_soa(self.soa_rrset.rdatas[0])
+
+    def rrset(self, owner: bytes, rrtype: int) -> RRset | None:
+        return find_rrset(self.names.get(owner, ()), rrtype)
+
+    def cut_above(self, name: bytes) -> bytes | None:
+        """The delegation at or above `name` (RFC 1034 §4.3.2 step 3b), the one nearest to the apex."""
+        found = None
+        if self.cuts:
+            for ancestor in names.ancestors(name):
+                if ancestor == self.apex:
+                    break
+                if ancestor in self.cuts:
+                    found = ancestor
+        return found
+
+    def closest_encloser(self, name: bytes) -> bytes:
+        """The longest existing ancestor of `name`, or `name` itself (RFC 4592 §3.3.1)."""
+        while name not in self.names:
+            name = names.parent(name)
+        return name
+
+    def iterate(self) -> Iterator[tuple[bytes, RRset]]:
+        """Every RRset with its owner as spelled; the SOA first (RFC 5936 §2.2)."""
+        yield self.spelling.get(self.apex, self.apex), self.soa_rrset
+        for owner, rrsets in self.names.items():
+            spelled = self.spelling.get(owner, owner)
+            for rrset in rrsets:
+                if rrset.type != Type.SOA:
+                    yield spelled, rrset
