@@ -41,10 +41,7 @@ def from_text(text: str, origin: bytes = ROOT) -> bytes:
 
 def _labels_from_text(text: str) -> tuple[list[bytes], bool]:
     raw = text.encode("utf-8", "surrogateescape")
-    if b"\\" not in raw:
-        labels = raw.split(b".")
-    else:
-        labels = list(_split_escaped(raw))
+    labels = raw.split(b".") if b"\\" not in raw else list(_split_escaped(raw))
     absolute = labels[-1] == b""
     if absolute:
         labels.pop()

@@ -67,7 +67,5 @@ def parse_soa(rdata: bytes) -> Soa:
     mname = name_at(rdata)
     rname = name_at(rdata, len(mname))
     numbers = rdata[len(mname) + len(rname) :]
-    serial, refresh, retry, expire, minimum = (
-        int.from_bytes(numbers[i : i + 4], "big") for i in range(0, 20, 4)
-    )
+    serial, refresh, retry, expire, minimum = (int.from_bytes(numbers[i : i + 4], "big") for i in range(0, 20, 4))
     return Soa(mname, rname, serial, refresh, retry, expire, minimum)

@@ -19,9 +19,7 @@ HEADER_OCTETS = 12
 FIXED_RR_OCTETS = 12  # compressed owner, type, class, TTL, RDLENGTH
 
 # The bulk of large zones. No check ever looks at one such record alone, so no place is kept for it.
-_WITHOUT_NAMES = frozenset(
-    map(int, (Type.A, Type.AAAA, Type.TXT, Type.PTR, Type.RRSIG, Type.NSEC, Type.NSEC3))
-)
+_WITHOUT_NAMES = frozenset(map(int, (Type.A, Type.AAAA, Type.TXT, Type.PTR, Type.RRSIG, Type.NSEC, Type.NSEC3)))
 
 _FIELDS = 4  # type, ttl, rdata, line
 FILE_SHIFT = 32  # a place is one integer: file number << FILE_SHIFT | line
@@ -88,9 +86,7 @@ class ZoneBuilder:
         """The Zone, or None if an error (in `problems`, from here or before) forbids one. The builder is spent then."""
         self._check_apex()
         growing = self._growing
-        finished = cast(
-            "dict[bytes, RRsets]", growing
-        )  # one dictionary, turned in place: half the peak of memory
+        finished = cast("dict[bytes, RRsets]", growing)  # one dictionary, turned in place: half the peak of memory
         records = 0
         new = tuple.__new__  # a NamedTuple's own constructor costs twice as much
         for owner, fields in growing.items():
@@ -123,9 +119,7 @@ class ZoneBuilder:
     def _cuts(self) -> frozenset[bytes]:
         """The delegations that are not hidden below another one."""
         owners = self._ns_owners - {self.apex}
-        hidden = {
-            owner for owner in owners if any(above in owners for above in list(names.ancestors(owner))[1:])
-        }
+        hidden = {owner for owner in owners if any(above in owners for above in list(names.ancestors(owner))[1:])}
         return frozenset(owners - hidden)
 
     def _group(self, owner: bytes, fields: list[int | bytes]) -> RRsets:
@@ -176,13 +170,9 @@ class ZoneBuilder:
         if not soas:
             self.problems.error(Place(self.files[0]), f"the zone has no SOA record at {apex}")
         for place in list(soas.values())[1:]:
-            self.problems.error(
-                self.place(_integer(place)), f"{apex} has a second SOA record; a zone has one"
-            )
+            self.problems.error(self.place(_integer(place)), f"{apex} has a second SOA record; a zone has one")
         if self.apex not in self._ns_owners:
-            self.problems.error(
-                Place(self.files[0]), f"the zone has no NS record at {apex}; it needs at least one"
-            )
+            self.problems.error(Place(self.files[0]), f"the zone has no NS record at {apex}; it needs at least one")
 
     def _refuse_outside(self, owner: bytes, place: int) -> None:
         if owner in self._outside:
