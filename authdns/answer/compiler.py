@@ -1,0 +1,126 @@
+"""Answer to Plan: the semantics run once per class, the encoded answer is kept.
+
+A Plan is everything of a response that the class decides: header words, body, where it may be cut. The body is
+encoded for a question of `base_octets`; for a longer question every pointer in it grows by the same delta. Kept as one
+big integer with a second one that has a 1 in each pointer's last place, all of them are patched by a single
+multiplication and addition: image + delta * ones. (A pointer never overflows: message.Encoder keeps a reserve.)
+"""
+
+from functools import lru_cache
+from typing import Final
+
+from authdns.answer.classes import OTHER, Position, representative, types_that_matter
+from authdns.answer.lookup import Answer, lookup
+from authdns.wire.message import Body, Encoder, Stop
+from authdns.wire.types import Flag, Rcode, Type
+from authdns.zone.zone import Zone
+
+# Which of the eight forms of a response's header: bits to add up.
+WITH_RD: Final = 1
+WITH_CD: Final = 2
+WITH_OPT: Final = 4
+
+OTHER_KEY: Final = OTHER.to_bytes(2, "big")
+_ANY_KEY: Final = Type.ANY.to_bytes(2, "big")
+
+Heads = tuple[bytes, ...]
+
+
+@lru_cache(maxsize=4096)
+def heads(rcode: int, authoritative: bool, truncated: bool, counts: tuple[int, int, int]) -> Heads:
+    """Octets 2-12 of a response with one question, for every sum of WITH_RD, WITH_CD, WITH_OPT. Shared by all plans.
+
+    RD and CD are copied from the query (RFC 1035 §4.1.1, RFC 4035 §3.1.6), RA and AD stay clear.
+    """
+    found = []
+    for form in range(8):
+        flags = Flag.QR | rcode & 15
+        flags |= (authoritative and Flag.AA) | (truncated and Flag.TC)
+        flags |= (form & WITH_RD and Flag.RD) | (form & WITH_CD and Flag.CD)
+        answer, authority, additional = counts
+        words = (flags, 1, answer, authority, additional + bool(form & WITH_OPT))
+        found.append(b"".join(word.to_bytes(2, "big") for word in words))
+    return tuple(found)
+
+
+class Plan:
+    """A compiled answer. `wire` is the body where the class fixes the whole question name; otherwise it is None and
+    the body is made from `image` and `ones`. `direct` is set where each query must be looked up by itself (DNAME)."""
+
+    __slots__ = ("authoritative", "base_octets", "direct", "heads", "image", "octets", "ones", "rcode", "stops", "wire")
+
+    def __init__(self, answer: Answer, qname: bytes) -> None:
+        body = encode(answer, answer.base)
+        self.rcode = int(answer.rcode)
+        self.authoritative = answer.authoritative
+        self.direct = answer.per_query
+        self.heads = heads(self.rcode, self.authoritative, body.stops[-1].truncated, body.stops[-1].counts)
+        self.stops = body.stops
+        self.octets = len(body.wire)
+        self.base_octets = body.base_octets
+        self.wire: bytes | None = None
+        self.image = self.ones = 0
+        if answer.base == qname or not body.pointers:
+            self.wire = body.wire
+        else:
+            self.image = int.from_bytes(body.wire, "big")
+            self.ones = sum(1 << 8 * (self.octets - offset - 2) for offset in body.pointers)
+
+    def body(self, name_octets: int) -> bytes:
+        """The body behind a question whose name has that many octets."""
+        if self.wire is not None:
+            return self.wire
+        return (self.image + (name_octets - self.base_octets) * self.ones).to_bytes(self.octets, "big")
+
+    def stop(self, room: int) -> Stop:
+        """The longest whole number of RRsets that fits into `room` octets."""
+        return next(stop for stop in reversed(self.stops) if stop.octets <= room)
+
+
+def encode(answer: Answer, base: bytes) -> Body:
+    """Everything behind the question, for a question whose name is as long as `base`."""
+    encoder = Encoder(base)
+    stops = [Stop(0, (0, 0, 0), truncated=False)]
+    counts = [0, 0, 0]
+    needed = len(answer.answer) + len(answer.authority) + answer.required_glue
+    for number, section in enumerate((answer.answer, answer.authority, answer.additional)):
+        for owner, rrset in section:
+            encoder.rrset(owner, rrset.type, rrset.ttl, rrset.rdatas)
+            counts[number] += len(rrset.rdatas)
+            stops.append(Stop(len(encoder.wire), (counts[0], counts[1], counts[2]), truncated=False))
+    # TC is set when something is left out that had to be there (RFC 2181 §9, RFC 9471 §3).
+    marked = [stop._replace(truncated=i < needed) for i, stop in enumerate(stops)]
+    return Body(bytes(encoder.wire), len(base), tuple(encoder.pointers), tuple(marked))
+
+
+class Compiler:
+    """Makes the plans of one zone, position by position; answers that many classes give are encoded once."""
+
+    def __init__(self, zone: Zone) -> None:
+        self._zone = zone
+        self._shared: dict[Answer, Plan] = {}
+
+    def position(self, position: Position) -> dict[bytes, Plan]:
+        """The plans of every class at `position`, by the two octets of the type; OTHER_KEY is always there."""
+        qname = representative(self._zone, position)
+        if qname is None:
+            return {OTHER_KEY: failure(Rcode.NXDOMAIN)}  # no such query can be spelled
+        plans = {OTHER_KEY: self._plan(lookup(self._zone, qname, OTHER), qname)}
+        for qtype in types_that_matter(self._zone, qname):
+            plans[qtype.to_bytes(2, "big")] = self._plan(lookup(self._zone, qname, qtype), qname)
+        return plans
+
+    def _plan(self, answer: Answer, qname: bytes) -> Plan:
+        if answer.answer:
+            return Plan(answer, qname)
+        plan = self._shared.get(answer)
+        if plan is None:
+            plan = self._shared[answer] = Plan(answer, b"")  # b"": other questions than this one will use it
+        return plan
+
+
+def failure(rcode: Rcode) -> Plan:
+    """A plan without records: SERVFAIL for a zone that cannot be served, REFUSED for a name that is not ours."""
+    return Plan(
+        Answer(rcode, False, answer=(), authority=(), additional=(), required_glue=0, base=b"\0", per_query=False), b""
+    )

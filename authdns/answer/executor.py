@@ -1,0 +1,109 @@
+"""The Python executor: a zone with its compiled answers, and the table of all zones.
+
+Plans are compiled when their position is first asked for, and kept: a zone of a million records answers as soon as it is
+read, and memory grows with what is asked, up to a named limit. Small zones are compiled whole before they are
+published (`compile_all`), so that a class which cannot be compiled never replaces a zone that works.
+"""
+
+from authdns.answer.classes import Position, position_of, positions
+from authdns.answer.compiler import OTHER_KEY, Compiler, Plan, failure
+from authdns.answer.lookup import Found, find, lookup
+from authdns.wire import name as names
+from authdns.wire.types import Rcode, Type
+from authdns.zone.zone import Zone
+
+# Compiled positions kept per zone (about 1 KiB each); beyond it the memo starts anew. Asking for ever new names of a
+# huge zone then costs a compilation each time (tens of microseconds), never more memory.
+MAX_KEPT_POSITIONS = 200_000
+# Zones up to this many names are compiled whole before they are published.
+COMPILE_WHOLE_NAMES = 5_000
+
+Plans = dict[bytes, Plan]
+
+
+class ServedZone:
+    """A Zone and its plans. Immutable in meaning: what it holds besides the zone is a memo of pure functions."""
+
+    __slots__ = ("_below", "_compiler", "at", "zone")
+
+    def __init__(self, zone: Zone) -> None:
+        self.zone = zone
+        self.at: dict[bytes, Plans] = {}  # existing name -> its plans; read directly by the hot path
+        self._below: dict[bytes, Plans] = {}  # closest encloser -> plans of the names below it that do not exist
+        self._compiler = Compiler(zone)
+
+    def plans(self, qname: bytes) -> Plans:
+        """The plans for a lower-case name at or below the apex, by type (two octets)."""
+        found = self.at.get(qname)
+        if found is not None:
+            return found
+        position = position_of(self.zone, qname)
+        if position.below:
+            found = self._below.get(position.node)
+            if found is not None:
+                return found
+        return self._compile(position)
+
+    def _compile(self, position: Position) -> Plans:
+        kept = self._below if position.below else self.at
+        if len(kept) >= MAX_KEPT_POSITIONS:
+            kept.clear()
+        plans = kept[position.node] = self._compiler.position(position)
+        return plans
+
+    def compile_all(self) -> None:
+        """Compiles every class of the zone, if it is small enough to be kept whole."""
+        if len(self.zone.names) <= COMPILE_WHOLE_NAMES:
+            for position in positions(self.zone):
+                self._compile(position)
+
+    def direct(self, qname: bytes, qtype: int) -> Plan:
+        """The answer to one query of a class whose answers differ by the name (DNAME substitution)."""
+        return Plan(lookup(self.zone, qname, qtype), qname)
+
+
+class UnavailableZone:
+    """Stands for a zone that is configured but has never been loaded: SERVFAIL, and the reason for the log."""
+
+    __slots__ = ("_plans", "at", "reason")
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        self.at: dict[bytes, Plans] = {}
+        self._plans = {OTHER_KEY: failure(Rcode.SERVFAIL)}
+
+    def plans(self, qname: bytes) -> Plans:
+        return self._plans
+
+
+class ZoneTable:
+    """Every zone that the server answers for, by apex. `publish` replaces one reference; readers never wait."""
+
+    def __init__(self) -> None:
+        self.by_apex: dict[bytes, ServedZone | UnavailableZone] = {}
+
+    def publish(self, apex: bytes, served: ServedZone | UnavailableZone) -> None:
+        self.by_apex[apex] = served
+
+    def withdraw(self, apex: bytes) -> None:
+        self.by_apex.pop(apex, None)
+
+    def find(self, qname: bytes, qtype: int) -> ServedZone | UnavailableZone | None:
+        """The zone that answers (qname, qtype): the longest match (RFC 1034 §4.3.2 step 2), but DS at an apex is
+        the parent's to answer if we serve it (RFC 4035 §3.1.4.1)."""
+        for ancestor in names.ancestors(qname):
+            found = self.by_apex.get(ancestor)
+            if found is not None:
+                if qtype == Type.DS and ancestor == qname and qname != names.ROOT:
+                    return self._parent_side(qname) or found
+                return found
+        return None
+
+    def _parent_side(self, apex: bytes) -> ServedZone | UnavailableZone | None:
+        """The zone above `apex` if it is this zone's parent, not a grandparent that delegates further up."""
+        above = self.find(names.parent(apex), 0)
+        if isinstance(above, ServedZone):
+            match = find(above.zone, apex, Type.DS)
+            if match.found is Found.DELEGATION:
+                return None
+        return above
