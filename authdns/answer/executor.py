@@ -1,7 +1,7 @@
 """The Python executor: a zone with its compiled answers, and the table of all zones.
 
-Plans are compiled when their position is first asked for, and kept: a zone of a million records answers as soon as it is
-read, and memory grows with what is asked, up to a named limit. Small zones are compiled whole before they are
+Plans are compiled when their position is first asked for, and kept: a zone of a million records answers as soon as it
+is read, and memory grows with what is asked, up to a named limit. Small zones are compiled whole before they are
 published (`compile_all`), so that a class which cannot be compiled never replaces a zone that works.
 """
 

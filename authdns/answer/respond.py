@@ -4,8 +4,8 @@ Nearly every query is an ordinary question with nothing or a bare OPT behind it.
 Python allows: the header words and the tail behind the question are looked up whole, the name is cut out and folded by
 two C calls, and what it finds in the zone proves that the name is well-formed (a name that walks label by label to the
 apex of a zone of ours is a name). Everything else climbs the ladder in `_unusual`: header, form, opcode, TSIG, EDNS,
-class, type, zone. Requests that need to know who asks (transfers, NOTIFY, UPDATE) are handed back as a Query; this layer
-knows neither addresses nor permissions.
+class, type, zone. Requests that need to know who asks (transfers) are handed back as a Query; this layer knows
+neither addresses nor permissions.
 """
 
 from collections import defaultdict
@@ -25,7 +25,7 @@ SIZE_SHIFT = 6  # sizes are counted in steps of 64 octets
 _DS = Type.DS.to_bytes(2, "big")
 _IN = b"\0\1"
 # Types that ask for something else than data, so the bare question must not go down the short way.
-_REFUSED_TYPES = {
+_REFUSED_TYPES: dict[int, Rcode] = {
     Type.MAILA: Rcode.NOTIMP,  # obsolete (RFC 1035 §3.2.3, RFC 883)
     Type.MAILB: Rcode.NOTIMP,
     Type.TKEY: Rcode.NOTIMP,

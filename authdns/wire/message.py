@@ -1,8 +1,8 @@
 """Response assembly: sections of RRsets to bytes, with compression, and the header and OPT around them.
 
 One encoder serves the compiler (which encodes each class of answers once) and the direct way (which encodes for one
-query): their bytes must not differ. So the encoder knows of the question name only what the class knows, its *base*: the
-suffix that all questions of the class share. Names at or below the base compress against it; the owner QUESTION
+query): their bytes must not differ. So the encoder knows of the question name only what the class knows, its *base*:
+the suffix that all questions of the class share. Names at or below the base compress against it; the owner QUESTION
 stands for the question's own name, which is always at offset 12. All other offsets move together when a question is
 longer than the base: the encoder notes where their pointers stand (`Body.pointers`).
 """
