@@ -89,6 +89,11 @@ def to_text(name: bytes) -> str:
     return "".join(f"{label_to_text(label)}." for label in labels(name))
 
 
+def zone_text(apex: bytes) -> str:
+    """A zone's name as logs and people write it: without the last dot, the root as a dot."""
+    return to_text(apex).rstrip(".") or "."
+
+
 def label_to_text(label: bytes) -> str:
     return "".join(
         f"\\{chr(octet)}" if octet in _SPECIAL else chr(octet) if 0x20 < octet < 0x7F else f"\\{octet:03d}"

@@ -97,3 +97,8 @@ def type_from_text(text: str) -> int:
         return int(dns.rdatatype.from_text(text))
     except dns.rdatatype.UnknownRdatatype:
         raise ValueError(f"{text!r} is not a record type") from None
+
+
+def rcode_to_text(rcode: int) -> str:
+    """`NXDOMAIN`, ... or `RCODE15`."""
+    return Rcode(rcode).name if rcode in set(Rcode) else f"RCODE{rcode}"

@@ -1,0 +1,23 @@
+"""Counts that the sockets keep; metrics.py reads them when it is scraped. Plain integers: an increment is all."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Counters:
+    """`dropped`: got no answer by rule (not a request). `unsent`: the socket would not take it. `failed`: the barrier."""
+
+    dropped: int = 0
+    unsent: int = 0
+    failed: int = 0
+    tcp_connections: int = 0
+    tcp_refused: int = 0
+    tcp_evicted: int = 0
+    transfers: dict[str, int] = field(default_factory=dict)  # outcome -> number
+    notifies: dict[str, int] = field(default_factory=dict)
+
+    def transfer(self, outcome: str) -> None:
+        self.transfers[outcome] = self.transfers.get(outcome, 0) + 1
+
+    def notify(self, outcome: str) -> None:
+        self.notifies[outcome] = self.notifies.get(outcome, 0) + 1

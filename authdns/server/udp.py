@@ -1,0 +1,155 @@
+"""The UDP loop: drain the socket, answer, send.
+
+`asyncio.DatagramProtocol` costs four times what this loop costs and queues without limit when the socket is full. So
+the socket is ours, non-blocking; the event loop only says that it is readable. What cannot be sent at once is dropped,
+as the network would have done. A socket bound to one address answers from it by nature; one bound to a wildcard takes
+the address that was asked from IP_PKTINFO / IPV6_PKTINFO and answers from it (on hosts with several addresses the
+kernel would choose another, and resolvers drop such answers).
+"""
+
+import socket
+import struct
+from collections.abc import Callable
+from ipaddress import ip_address
+from typing import Any
+
+from authdns.answer.respond import Responder
+from authdns.server.counters import Counters
+from authdns.wire.query import Query
+
+# Datagrams answered before the event loop gets its turn: enough to spread its cost, short enough for TCP and timers.
+DRAIN_BATCH = 128
+RECEIVE_OCTETS = 4096  # no query is longer; what is cut off ends as FORMERR
+SOCKET_BUFFER_OCTETS = 4 << 20  # a burst of some thousand queries; the kernel gives less if it must
+
+# Not in the socket module; from linux/in.h and linux/in6.h.
+_IP_MTU_DISCOVER = 10
+_IP_PKTINFO = 8
+_IPV6_MTU_DISCOVER = 23
+_PMTUDISC_OMIT = 5  # never trust path-MTU messages that anyone can forge; fragment if it must be
+
+Address = tuple[Any, ...]
+Handed = Callable[[bytes, Query, Address], bytes | None]
+
+
+def open_socket(host: str, port: int) -> socket.socket:
+    """A bound, non-blocking UDP socket. Raises OSError (port taken, no right, address not here)."""
+    family = socket.AF_INET6 if ip_address(host).version == 6 else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+    try:
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            _try_option(sock, socket.IPPROTO_IPV6, _IPV6_MTU_DISCOVER, _PMTUDISC_OMIT)
+        else:
+            _try_option(sock, socket.IPPROTO_IP, _IP_MTU_DISCOVER, _PMTUDISC_OMIT)
+        _try_option(sock, socket.SOL_SOCKET, socket.SO_RCVBUF, SOCKET_BUFFER_OCTETS)
+        if ip_address(host).is_unspecified:
+            if family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+            else:
+                sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+        sock.bind((host, port))
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def _try_option(sock: socket.socket, level: int, option: int, value: int) -> None:
+    try:
+        sock.setsockopt(level, option, value)
+    except OSError:
+        pass  # other systems than Linux lack it, and the server works without
+
+
+class UdpListener:
+    """Answers what arrives on one socket. `handed` decides on requests that depend on who asks; `failed` is told of
+    an exception with the packet that caused it (the barrier: one packet never ends the process)."""
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        responder: Responder,
+        counters: Counters,
+        handed: Handed,
+        failed: Callable[[bytes, Address], None],
+    ) -> None:
+        self.socket = sock
+        self._responder = responder
+        self._counters = counters
+        self._handed = handed
+        self._failed = failed
+        wildcard = ip_address(sock.getsockname()[0]).is_unspecified
+        self.on_readable = self._drain_wildcard if wildcard else self._drain
+
+    def _drain(self) -> None:
+        receive, send = self.socket.recvfrom, self.socket.sendto
+        respond = self._responder.respond
+        for _ in range(DRAIN_BATCH):
+            try:
+                request, source = receive(RECEIVE_OCTETS)
+            except BlockingIOError:
+                return
+            except OSError:
+                continue  # an ICMP error about an earlier answer
+            try:
+                response = respond(request)
+                if type(response) is not bytes:
+                    response = self._not_bytes(request, response, source)  # type: ignore[arg-type]
+                    if response is None:
+                        continue
+            except Exception:
+                response = self._barrier(request, source)
+                if response is None:
+                    continue
+            try:
+                if source[1]:
+                    send(response, source)
+            except OSError:
+                self._counters.unsent += 1
+
+    def _drain_wildcard(self) -> None:
+        receive, send = self.socket.recvmsg, self.socket.sendmsg
+        respond = self._responder.respond
+        for _ in range(DRAIN_BATCH):
+            try:
+                request, control, _, source = receive(RECEIVE_OCTETS, 64)
+            except BlockingIOError:
+                return
+            except OSError:
+                continue
+            try:
+                response = respond(request)
+                if type(response) is not bytes:
+                    response = self._not_bytes(request, response, source)  # type: ignore[arg-type]
+            except Exception:
+                response = self._barrier(request, source)
+            if response is None or not source[1]:
+                continue
+            try:
+                send((response,), _from_same_address(control), 0, source)
+            except OSError:
+                self._counters.unsent += 1
+
+    def _not_bytes(self, request: bytes, response: Query | None, source: Address) -> bytes | None:
+        if response is None:
+            self._counters.dropped += 1
+            return None
+        return self._handed(request, response, source)
+
+    def _barrier(self, request: bytes, source: Address) -> bytes | None:
+        self._failed(request, source)
+        return self._responder.server_failure(request)
+
+
+def _from_same_address(control: list[tuple[int, int, bytes]]) -> list[tuple[int, int, bytes]]:
+    """Ancillary data for sendmsg: answer from the address that was asked; the kernel chooses the interface."""
+    for level, kind, data in control:
+        if level == socket.IPPROTO_IP and kind == _IP_PKTINFO:
+            _, local, _ = struct.unpack("=I4s4s", data)
+            return [(level, kind, struct.pack("=I4s4s", 0, local, b"\0\0\0\0"))]
+        if level == socket.IPPROTO_IPV6 and kind == socket.IPV6_PKTINFO:
+            # A link-local address means nothing without its interface; others leave by the routing table.
+            interface = data[16:20] if data[:2] == b"\xfe\x80" else b"\0\0\0\0"
+            return [(level, kind, data[:16] + interface)]
+    return []

@@ -1,0 +1,176 @@
+"""NOTIFY to secondaries (RFC 1996): who has to hear of which serial, when to try again, what an answer means.
+
+A machine without sockets: `zone_changed` starts it, `poll` gives the datagrams that are due, `receive` takes what came
+back and says what it meant, `deadline` says when to poll next. Zones and targets are independent of each other: a dead
+secondary delays nobody. A newer serial replaces the one that is still being sent.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+from authdns.transfer.policy import Address
+from authdns.wire import name as names
+from authdns.wire.message import header
+from authdns.wire.types import Class, Flag, Opcode, Rcode, Type, rcode_to_text
+from authdns.zone.zone import RRset
+
+# Seconds to wait for an answer, one entry an attempt (RFC 1996 §3.6 asks for backoff and leaves the numbers open).
+# A minute in all; a secondary that is longer away finds out by its refresh timer.
+TIMEOUTS_SECONDS = (2.0, 4.0, 8.0, 16.0, 30.0)
+# Datagrams in one poll, and the pause after a full one: ten thousand zones at start leave at 1,000 a second.
+BATCH = 50
+BATCH_PAUSE_SECONDS = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a NOTIFY goes. `label` is for people: the secondary's name or the NS name that led here."""
+
+    address: Address
+    port: int
+    label: str
+
+    def __str__(self) -> str:
+        return f"{self.address}#{self.port}"
+
+
+class Meaning(Enum):
+    """What became of one NOTIFY, as told to a person."""
+
+    ACCEPTED = "accepted"
+    NOTAUTH = "NOTAUTH: that server does not (yet) serve this zone as our secondary"
+    REFUSED = "REFUSED: that server does not accept NOTIFY from this address"
+    OTHER = "an unexpected answer"
+    TIMEOUT = "no answer"
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """A datagram that is due."""
+
+    target: Target
+    wire: bytes
+    apex: bytes
+    serial: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The end of one NOTIFY; `rcode` is what was answered, if anything was."""
+
+    apex: bytes
+    serial: int
+    target: Target
+    meaning: Meaning
+    rcode: int | None
+    attempts: int
+
+
+@dataclass(slots=True)
+class _Pending:
+    target: Target
+    serial: int
+    soa: RRset
+    ident: int
+    attempts: int
+    due: float
+
+
+class Notifier:
+    """All NOTIFYs under way. `new_id` gives unpredictable 16-bit message ids. Times are seconds of one clock."""
+
+    def __init__(self, new_id: Callable[[], int]) -> None:
+        self._new_id = new_id
+        self._pending: dict[tuple[bytes, Address, int], _Pending] = {}
+        self._paused_until = 0.0
+
+    def zone_changed(self, apex: bytes, serial: int, soa: RRset, targets: Iterable[Target], now: float) -> None:
+        """Starts, or starts anew, one NOTIFY to each target."""
+        for target in targets:
+            key = (apex, target.address, target.port)
+            self._pending[key] = _Pending(target, serial, soa, self._new_id(), attempts=0, due=now)
+
+    def forget(self, apex: bytes) -> None:
+        """The zone is no longer served."""
+        for key in [key for key in self._pending if key[0] == apex]:
+            del self._pending[key]
+
+    def deadline(self) -> float | None:
+        """When `poll` has something to do next; None when nothing is under way."""
+        due = min((pending.due for pending in self._pending.values()), default=None)
+        return None if due is None else max(due, self._paused_until)
+
+    def poll(self, now: float) -> tuple[list[Send], list[Outcome]]:
+        """The datagrams to send now, and those NOTIFYs that have been tried often enough."""
+        sends: list[Send] = []
+        outcomes: list[Outcome] = []
+        if now < self._paused_until:
+            return sends, outcomes
+        for key, pending in list(self._pending.items()):
+            if pending.due > now:
+                continue
+            if pending.attempts == len(TIMEOUTS_SECONDS):
+                del self._pending[key]
+                outcomes.append(
+                    Outcome(key[0], pending.serial, pending.target, Meaning.TIMEOUT, None, pending.attempts)
+                )
+                continue
+            if len(sends) == BATCH:
+                self._paused_until = now + BATCH_PAUSE_SECONDS
+                break
+            pending.due = now + TIMEOUTS_SECONDS[pending.attempts]
+            pending.attempts += 1
+            wire = notify_message(key[0], pending.soa, pending.ident)
+            sends.append(Send(pending.target, wire, key[0], pending.serial, pending.attempts))
+        return sends, outcomes
+
+    def receive(self, wire: bytes, address: Address, port: int) -> Outcome | None:
+        """An answer from the network. None if it belongs to no NOTIFY of ours (forged, late, malformed)."""
+        if len(wire) < 12 or not wire[2] & Flag.QR >> 8 or wire[2] >> 3 & 15 != Opcode.NOTIFY:
+            return None
+        ident = int.from_bytes(wire[:2], "big")
+        for key, pending in self._pending.items():
+            if pending.ident == ident and key[1:] == (address, port) and _question_fits(wire, key[0]):
+                del self._pending[key]
+                rcode = wire[3] & 15
+                return Outcome(
+                    key[0], pending.serial, pending.target, _MEANINGS.get(rcode, Meaning.OTHER), rcode, pending.attempts
+                )
+        return None
+
+
+_MEANINGS: dict[int, Meaning] = {
+    Rcode.NOERROR: Meaning.ACCEPTED,
+    Rcode.NOTAUTH: Meaning.NOTAUTH,
+    Rcode.REFUSED: Meaning.REFUSED,
+}
+
+
+def _question_fits(wire: bytes, apex: bytes) -> bool:
+    """Some servers leave the question out of an error; a question that is there must be ours."""
+    if wire[4:6] == b"\0\0":
+        return True
+    end = 12 + len(apex)
+    return wire[12:end].lower() == apex and wire[end : end + 2] == Type.SOA.to_bytes(2, "big")
+
+
+def notify_message(apex: bytes, soa: RRset, ident: int) -> bytes:
+    """RFC 1996 §3.7: opcode NOTIFY, AA, the zone as question, the new SOA as a hint in the answer section."""
+    question = apex + Type.SOA.to_bytes(2, "big") + Class.IN.to_bytes(2, "big")
+    rdata = soa.rdatas[0]
+    record = b"\xc0\x0c" + Type.SOA.to_bytes(2, "big") + Class.IN.to_bytes(2, "big")
+    record += soa.ttl.to_bytes(4, "big") + len(rdata).to_bytes(2, "big") + rdata
+    flags = Opcode.NOTIFY << 11 | Flag.AA
+    return header(ident.to_bytes(2, "big"), flags, 0, (1, 1, 0, 0)) + question + record
+
+
+def outcome_text(outcome: Outcome) -> str:
+    """One line in the words of a BIND log: `zone example.com/IN: notify to 192.0.2.1#53: accepted (serial 7)`."""
+    said = outcome.meaning.value
+    if outcome.meaning is Meaning.OTHER:
+        said = f"answered {rcode_to_text(outcome.rcode or 0)}"
+    elif outcome.meaning is Meaning.TIMEOUT:
+        said = f"no answer after {outcome.attempts} attempts"
+    return f"zone {names.zone_text(outcome.apex)}/IN: notify to {outcome.target} ({outcome.target.label}): {said} (serial {outcome.serial})"
