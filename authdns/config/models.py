@@ -1,0 +1,299 @@
+"""The configuration file as it is written: one pydantic model for each mapping, and the JSON Schema made from them.
+
+These models know types and ranges only, so a JSON Schema can say all of it and an editor can check while one types.
+What needs the rest of the file (names of lists, cycles, relative paths) is `resolve.py`'s. A key is the field's name
+with hyphens. Each value carries, as `Expected`, the words for "expected ..., found ..."; pydantic's are never shown.
+Nothing is required here: a missing key is reported by `resolve.py`, which can say what it would be good for.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, StrictBool, StrictStr
+from pydantic import ValidationError as Invalid
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+ADDRESSES = "a list of addresses, prefixes or names of lists"
+ENDPOINTS = "a list of addresses with or without a port"
+SECONDARY_NAMES = "a list of names of secondaries"
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a value should have been, in words. Replaces pydantic's message about the value itself; problems of values
+    inside it keep their own. `null`: an empty value is meant to be one."""
+
+    what: str
+    null: bool = False
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_wrap_validator_function(self._validate, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        made = handler(schema)
+        kinds = [kind for kind in made.get("anyOf", []) if self.null or kind != {"type": "null"}]
+        if len(kinds) == 1:
+            del made["anyOf"]
+            made.update(kinds[0])
+        return made
+
+    def prepare(self, value: Any) -> Any:
+        """The value as the type wants it; a chance to be lenient."""
+        return value
+
+    def _validate(self, value: Any, inner: core_schema.ValidatorFunctionWrapHandler) -> Any:
+        prepared = self.prepare(value)
+        if prepared is None and not self.null:
+            raise self._error()
+        try:
+            return inner(prepared)
+        except Invalid as error:
+            if any(detail["loc"] for detail in error.errors(include_url=False, include_context=False)):
+                raise
+            raise self._error() from None
+
+    def _error(self) -> PydanticCustomError:
+        return PydanticCustomError("expected", "{what}", {"what": self.what})
+
+
+@dataclass(frozen=True)
+class ListOrOne(Expected):
+    """A list of texts. A single text stands for a list of one: it can mean nothing else."""
+
+    def prepare(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return (value,)
+        return tuple(value) if isinstance(value, list) else value
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        made = super().__get_pydantic_json_schema__(schema, handler)
+        return {"anyOf": [made, {"type": "string"}]}
+
+
+@dataclass(frozen=True)
+class Section(Expected):
+    """A mapping, or a list of mappings, of which all entries may be commented out: then YAML sees nothing."""
+
+    empty: Literal["mapping", "list"] = "mapping"
+
+    def prepare(self, value: Any) -> Any:
+        if value is None:
+            return {} if self.empty == "mapping" else ()
+        return tuple(value) if isinstance(value, list) else value
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"anyOf": [super().__get_pydantic_json_schema__(schema, handler), {"type": "null"}]}
+
+
+@dataclass(frozen=True)
+class Switch(Expected):
+    """A mapping that can be switched off as a whole: `off`, which YAML reads as false, or `null`."""
+
+    null: bool = True
+
+    def prepare(self, value: Any) -> Any:
+        return None if value is False else {} if value is True else value
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        made = super().__get_pydantic_json_schema__(schema, handler)
+        return {"anyOf": [*made.get("anyOf", [made]), {"type": "boolean"}]}
+
+
+AddressList = Annotated[
+    tuple[Annotated[StrictStr, Expected("an address, a prefix or the name of a list")], ...], ListOrOne(ADDRESSES)
+]
+EndpointList = Annotated[
+    tuple[Annotated[StrictStr, Expected("an address with or without a port")], ...], ListOrOne(ENDPOINTS)
+]
+# `| None` below stands for "not said", which is not the same as an empty list; an empty value is refused.
+OptionalAddresses = Annotated[
+    tuple[Annotated[StrictStr, Expected("an address, a prefix or the name of a list")], ...] | None,
+    ListOrOne(ADDRESSES),
+]
+OptionalEndpoints = Annotated[
+    tuple[Annotated[StrictStr, Expected("an address with or without a port, or the name of a list")], ...] | None,
+    ListOrOne(ENDPOINTS),
+]
+OptionalSecondaries = Annotated[
+    tuple[Annotated[StrictStr, Expected("the name of a secondary")], ...] | None, ListOrOne(SECONDARY_NAMES)
+]
+OptionalNames = Annotated[
+    tuple[Annotated[StrictStr, Expected("the domain name of a name server")], ...] | None,
+    ListOrOne("the domain name of a name server, or a list of them"),
+]
+
+
+class Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=lambda name: name.replace("_", "-"))
+
+
+class PolicyModel(Model):
+    """Who may transfer a zone and who is told about its changes."""
+
+    secondaries: OptionalSecondaries = Field(
+        None, description="Names of secondaries: declared under `secondaries`, or presets."
+    )
+    allow_transfer: OptionalAddresses = Field(
+        None, description="More clients that may transfer: addresses, prefixes, names of lists. Secondaries always may."
+    )
+    notify: OptionalEndpoints = Field(
+        None, description="More targets of NOTIFY: addresses with or without a port, names of lists. Default port 53."
+    )
+    notify_ns: Annotated[StrictBool | None, Expected("true or false")] = Field(
+        None, description="Send NOTIFY to the addresses of the zone's NS names as well. Default true."
+    )
+
+
+class DefaultsModel(PolicyModel):
+    """Applies to each zone that does not say otherwise, key by key."""
+
+
+class ZoneModel(PolicyModel):
+    """One zone (`zone` and `file`), or all the zone files of a folder (`folder`), or those of a pattern (`glob`)."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [{"required": ["zone", "file"]}, {"required": ["folder"]}, {"required": ["glob"]}],
+        }
+    )
+
+    zone: Annotated[StrictStr | None, Expected("the name of a zone")] = Field(
+        None, description="The name of the zone, such as example.com. Needs `file`."
+    )
+    file: Annotated[StrictStr | None, Expected("the path of a zone file")] = Field(
+        None, description="The zone file, relative to the configuration file."
+    )
+    folder: Annotated[StrictStr | None, Expected("the path of a folder")] = Field(
+        None, description="Every *.zone file of this folder; the file's name without .zone is the zone's name."
+    )
+    glob: Annotated[StrictStr | None, Expected("a pattern of file names")] = Field(
+        None, description="Every file that fits, such as z/*.db; its name without the last suffix is the zone's name."
+    )
+
+
+class SecondaryModel(Model):
+    """A name server of somebody else that transfers zones from here."""
+
+    preset: Annotated[StrictStr | None, Expected("the name of a preset")] = Field(
+        None, description="A known service; the keys beside it replace the preset's."
+    )
+    name: OptionalNames = Field(None, description="Its public name or names, as in the zone's NS records.")
+    transfer_from: OptionalAddresses = Field(
+        None, description="The addresses it transfers from: addresses, prefixes, names of lists."
+    )
+    notify_to: OptionalEndpoints = Field(
+        None,
+        description="Where it wants NOTIFY, default port 53. Left out: the single addresses of `transfer-from`.",
+    )
+
+
+class MetricsModel(Model):
+    """Counters for Prometheus, over HTTP."""
+
+    listen: Annotated[StrictStr, Expected("an address with or without a port")] = Field(
+        "127.0.0.1:9153", description="Address and port. Default port 9153."
+    )
+
+
+class LogModel(Model):
+    """What is logged, and how."""
+
+    format: Annotated[Literal["human", "json"], Expected("human or json")] = Field(
+        "human", description="Lines for people, or one JSON object a line."
+    )
+    level: Annotated[Literal["debug", "info", "warning", "error"], Expected("debug, info, warning or error")] = Field(
+        "info", description="The least important level that is still logged."
+    )
+
+
+class TcpModel(Model):
+    """Limits of TCP connections (RFC 7766, RFC 9210)."""
+
+    connections: Annotated[
+        int, Field(strict=True, ge=1, le=1_000_000), Expected("a whole number from 1 to 1000000")
+    ] = Field(4096, description="Connections in all.")
+    per_client: Annotated[int, Field(strict=True, ge=1, le=1_000_000), Expected("a whole number from 1 to 1000000")] = (
+        Field(32, description="Connections of one client: an IPv4 address or an IPv6 /56.")
+    )
+    idle_seconds: Annotated[
+        float, Field(strict=True, gt=0, le=3600, allow_inf_nan=False), Expected("seconds, more than 0 and at most 3600")
+    ] = Field(10.0, description="An idle connection is closed after so many seconds.")
+    pipelined: Annotated[int, Field(strict=True, ge=1, le=65535), Expected("a whole number from 1 to 65535")] = Field(
+        64, description="Unanswered queries that one connection may have."
+    )
+
+
+class FileModel(Model):
+    """The configuration of authdns, an authoritative DNS server."""
+
+    model_config = ConfigDict(
+        title="authdns configuration",
+        json_schema_extra={"patternProperties": {"^x-": {"description": "Ignored: a place for YAML anchors."}}},
+    )
+
+    listen: EndpointList = Field(
+        ("0.0.0.0:53", "[::]:53"),
+        description='Where queries are answered: "127.0.0.1:5353", "[::1]:5353". Default port 53.',
+    )
+    state: Annotated[StrictStr | None, Expected("the path of a folder")] = Field(
+        None,
+        description="The folder for what must survive a restart. Default: $STATE_DIRECTORY, else "
+        "$XDG_STATE_HOME/authdns, else ~/.local/state/authdns.",
+    )
+    identity: Annotated[StrictStr | None, Expected("text, or null", null=True)] = Field(
+        None, description="Answers CH TXT id.server and hostname.bind. Default null: refused."
+    )
+    version: Annotated[StrictStr | None, Expected("text, or null", null=True)] = Field(
+        None, description="Answers CH TXT version.bind and version.server. Default null: refused."
+    )
+    edns_size: Annotated[int, Field(strict=True, ge=512, le=4096), Expected("a whole number from 512 to 4096")] = Field(
+        1232, description="The largest UDP answer, in octets."
+    )
+    addresses: Annotated[
+        dict[str, AddressList], Section("a mapping of names to lists of addresses, prefixes or names of lists")
+    ] = Field({}, description="Named lists of addresses and prefixes; they may name each other.")
+    secondaries: Annotated[
+        dict[str, Annotated[SecondaryModel, Expected("a mapping with `preset`, `name`, `transfer-from`, `notify-to`")]],
+        Section("a mapping of names to secondaries"),
+    ] = Field({}, description="Named secondaries. A preset can be used by its name without being declared.")
+    defaults: Annotated[
+        DefaultsModel, Section("a mapping with `secondaries`, `allow-transfer`, `notify`, `notify-ns`")
+    ] = Field(DefaultsModel(), description="Applies to each zone that does not say otherwise, key by key.")
+    zones: Annotated[
+        tuple[Annotated[ZoneModel, Expected("a mapping with `zone` and `file`, or `folder`, or `glob`")], ...],
+        Section("a list of zones, each a mapping with `zone` and `file`, or `folder`, or `glob`", empty="list"),
+    ] = Field((), description="The zones that are served. If one is named twice, the first entry wins.")
+    metrics: Annotated[MetricsModel | None, Switch("a mapping with `listen`, or off")] = Field(
+        MetricsModel(), description="Counters for Prometheus, over HTTP; `off` or null for none."
+    )
+    log: Annotated[LogModel, Section("a mapping with `format` and `level`")] = Field(
+        LogModel(), description="What is logged, and how."
+    )
+    tcp: Annotated[TcpModel, Section("a mapping with `connections`, `per-client`, `idle-seconds`, `pipelined`")] = (
+        Field(TcpModel(), description="Limits of TCP connections.")
+    )
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema (2020-12) of the configuration file, for editors. The same object each time it is printed."""
+    return {"$schema": DIALECT, **FileModel.model_json_schema(by_alias=True)}
+
+
+# Where each mapping of fixed keys stands. `*` is an index or a name that the user chose.
+MAPPINGS: dict[tuple[str, ...], type[Model]] = {
+    (): FileModel,
+    ("defaults",): DefaultsModel,
+    ("zones", "*"): ZoneModel,
+    ("secondaries", "*"): SecondaryModel,
+    ("metrics",): MetricsModel,
+    ("log",): LogModel,
+    ("tcp",): TcpModel,
+}
+
+
+def keys_of(model: type[Model]) -> tuple[str, ...]:
+    """The keys of a mapping as they are written."""
+    return tuple(field.alias or name for name, field in model.model_fields.items())

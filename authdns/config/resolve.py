@@ -1,0 +1,370 @@
+"""From the file's models to the Config: names looked up, paths made whole, defaults applied, secondaries folded in.
+
+Everything is resolved once, whether a zone uses it or not, so that a mistake in an unused list is found as well, and
+one that ten thousand zones inherit is reported once. A value that is wrong is reported and left out; the rest goes on.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+
+from authdns.config.document import Document, Node
+from authdns.config.models import FileModel, PolicyModel, SecondaryModel, ZoneModel
+from authdns.config.presets import Preset, presets
+from authdns.config.problem import quoted
+from authdns.config.settings import Config, Secondary, TransferRule, ZoneEntry, ZonePolicy
+from authdns.config.values import BadValue, Endpoint, Network, parse_domain, parse_endpoint, parse_network
+from authdns.config.wording import nearest
+from authdns.wire import name as names
+
+MAX_LIST_DEPTH = 32  # lists that name lists; deeper is a mistake, and the expansion recurses
+MAX_TXT_OCTETS = 255  # identity and version are answered as one character-string (RFC 1035 §3.3.14)
+METRICS_PORT = 9153
+
+_LIST_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_BUILT_IN_LISTS = {  # BIND's
+    "any": 'write 0.0.0.0/0 and "::/0"',
+    "none": "write [] for none",
+    "localhost": 'write 127.0.0.1 and "::1"',
+    "localnets": "write the prefixes of your networks",
+}
+_WILDCARDS = "*?["
+
+
+def resolve(document: Document, model: FileModel, *, path: Path, environ: Mapping[str, str]) -> Config:
+    """The Config of `model`, which was made from `document`. Problems are added to the document's."""
+    return _Resolver(document, model, path, environ).config()
+
+
+@dataclass(slots=True)
+class _Resolver:
+    document: Document
+    model: FileModel
+    path: Path
+    environ: Mapping[str, str]
+    lists: dict[str, tuple[TransferRule, ...]] = field(default_factory=dict)
+    open_lists: list[str] = field(default_factory=list)
+    secondaries: dict[str, Secondary] = field(default_factory=dict)
+
+    def config(self) -> Config:
+        model = self.model
+        for name in model.addresses:
+            self.named_list(name, self.at("addresses", name))
+        for key, secondary in model.secondaries.items():
+            self.secondaries[key] = self.secondary(key, secondary, self.at("secondaries", key))
+        default = self.policy(model.defaults, self.at("defaults"), _Parts())
+        zones = [self.zone(zone, self.at("zones", index), default) for index, zone in enumerate(model.zones)]
+        return Config(
+            listen=self.listen(),
+            state=self.state(),
+            zones=tuple(zone for zone in zones if zone is not None),
+            metrics=self.metrics(),
+            identity=self.short_text(model.identity, "identity"),
+            version=self.short_text(model.version, "version"),
+            edns_size=model.edns_size,
+            log=model.log,
+            tcp=model.tcp,
+            path=self.path,
+        )
+
+    # -- single values -------------------------------------------------------------------------------------------
+
+    def at(self, *location: str | int) -> Node:
+        return self.document.root.find(location)
+
+    def report(self, node: Node, message: str, *, at_key: bool = False) -> None:
+        self.document.report(node, message, at_key=at_key)
+
+    def listen(self) -> tuple[Endpoint, ...]:
+        """Port 0 lets the system choose one, for tests."""
+        found: list[Endpoint] = []
+        for text, node in _each(self.model.listen, self.at("listen")):
+            try:
+                endpoint = parse_endpoint(text, lowest_port=0)
+            except BadValue as error:
+                self.report(node, str(error))
+                continue
+            if endpoint in found and endpoint.port:
+                self.report(node, f"{endpoint} stands in the list twice")
+            found.append(endpoint)
+        if not self.model.listen and not self.at("listen").broken:
+            self.report(
+                self.at("listen"), "expected at least one address, found an empty list; leave `listen` out for port 53"
+            )
+        return tuple(found)
+
+    def metrics(self) -> Endpoint | None:
+        if self.model.metrics is None:
+            return None
+        try:
+            return parse_endpoint(self.model.metrics.listen, default_port=METRICS_PORT, lowest_port=0)
+        except BadValue as error:
+            self.report(self.at("metrics", "listen"), str(error))
+            return None
+
+    def short_text(self, text: str | None, key: str) -> str | None:
+        if text is not None and not 0 < len(text.encode()) <= MAX_TXT_OCTETS:
+            octets = len(text.encode())
+            self.report(self.at(key), f"expected text of 1 to {MAX_TXT_OCTETS} octets, found {octets}; null refuses it")
+        return text
+
+    def state(self) -> Path:
+        """$STATE_DIRECTORY is systemd's, which may list several, separated by colons; the first one is ours."""
+        if self.model.state is not None:
+            return Path(self.whole_path(self.model.state, self.at("state")))
+        if given := self.environ.get("STATE_DIRECTORY", "").split(":")[0]:
+            return Path(given)
+        if given := self.environ.get("XDG_STATE_HOME", ""):
+            return Path(given) / "authdns"
+        if home := self.environ.get("HOME", ""):
+            return Path(home) / ".local" / "state" / "authdns"
+        message = "expected `state`, the folder for what must survive a restart: STATE_DIRECTORY and HOME are not set"
+        self.report(self.document.root, message)
+        return Path()
+
+    def whole_path(self, text: str, node: Node) -> str:
+        """Relative to the configuration file; `~/` is the home folder."""
+        if not text or "\0" in text:
+            self.report(node, f"expected a path, found {'an empty text' if not text else 'a text with a NUL'}")
+            return "."
+        if text == "~" or text.startswith("~/"):
+            if not (home := self.environ.get("HOME", "")):
+                self.report(node, "`~` stands for the home folder, but HOME is not set")
+            text = home + text[1:]
+        return str(self.path.parent / text)
+
+    # -- lists of addresses --------------------------------------------------------------------------------------
+
+    def named_list(self, name: str, node: Node) -> tuple[TransferRule, ...]:
+        """What the list holds once the lists in it are expanded. A cycle is reported once, where it closes."""
+        if name in self.lists:
+            return self.lists[name]
+        if name in self.open_lists:
+            round_trip = " → ".join([*self.open_lists[self.open_lists.index(name) :], name])
+            self.report(node, f"the list contains itself: {round_trip}")
+            return ()
+        if len(self.open_lists) >= MAX_LIST_DEPTH:
+            self.report(node, f"lists name lists more than {MAX_LIST_DEPTH} deep")
+            return ()
+        own = self.at("addresses", name)
+        if not _LIST_NAME.fullmatch(name) or _is_network(name):
+            message = f"expected a name of letters, digits, `-`, `_` and `.` that is no address, found {quoted(name)}"
+            self.report(own, message, at_key=True)
+        self.open_lists.append(name)
+        self.lists[name] = self.rules(self.model.addresses[name], own, f"addresses.{name}")
+        self.open_lists.pop()
+        return self.lists[name]
+
+    def rules(self, items: Iterable[str], node: Node, why: str) -> tuple[TransferRule, ...]:
+        """Addresses, prefixes and names of lists; each network once, with the first reason for it."""
+        found: dict[Network, TransferRule] = {}
+        for text, item in _each(items, node):
+            added = self.named_list(text, item) if text in self.model.addresses else self.single_rule(text, item, why)
+            for rule in added:
+                found.setdefault(rule.network, rule)
+        return tuple(found.values())
+
+    def single_rule(self, text: str, node: Node, why: str) -> tuple[TransferRule, ...]:
+        try:
+            return (TransferRule(parse_network(text), why),)
+        except BadValue as error:
+            self.report_no_address(text, node, error)
+            return ()
+
+    def endpoints(self, items: Iterable[str], node: Node) -> tuple[Endpoint, ...]:
+        """Targets of NOTIFY. A named list may stand there if it holds single addresses only."""
+        found: dict[Endpoint, None] = {}
+        for text, item in _each(items, node):
+            if text in self.model.addresses:
+                rules = self.named_list(text, item)
+                if wide := [rule.network for rule in rules if not _is_single(rule.network)]:
+                    self.report(item, f"NOTIFY needs single addresses, but the list {quoted(text)} holds {wide[0]}")
+                found.update(dict.fromkeys(_hosts(rule.network for rule in rules)))
+                continue
+            try:
+                found[parse_endpoint(text)] = None
+            except BadValue as error:
+                self.report_no_address(text, item, error)
+        return tuple(found)
+
+    def report_no_address(self, text: str, node: Node, error: BadValue) -> None:
+        """`text` is neither an address nor a list. If it looks like a name, say which names there are."""
+        if not _LIST_NAME.fullmatch(text) or text[0].isdigit():
+            self.report(node, str(error))
+        elif text in self.at("addresses").broken:
+            return  # the list exists, but it was reported and taken out
+        elif text in self.model.secondaries or text in presets():
+            message = f"expected an address or a list of `addresses`; {quoted(text)} is a secondary"
+            self.report(node, f"{message}, which belongs under `secondaries`")
+        elif text in _BUILT_IN_LISTS:
+            self.report(node, f"no list {quoted(text)} in `addresses`; {_BUILT_IN_LISTS[text]}")
+        else:
+            self.report(node, f"no list {quoted(text)} in `addresses`{_did_you_mean(text, self.model.addresses)}")
+
+    # -- secondaries ---------------------------------------------------------------------------------------------
+
+    def secondary(self, key: str, model: SecondaryModel, node: Node) -> Secondary:
+        preset = self.preset(model, node)
+        if model.transfer_from is not None:
+            rules = self.rules(model.transfer_from, node.find(("transfer-from",)), f"secondary {key}")
+            transfer_from = tuple(rule.network for rule in rules)
+        else:
+            transfer_from = preset.transfer_from if preset else ()
+        if model.transfer_from is None and not transfer_from and not node.broken:
+            message = f"`transfer-from` is missing: the addresses from which {quoted(key)} transfers{_see(preset)}"
+            self.report(node, message, at_key=True)
+        if model.notify_to is not None:
+            notify_to = self.endpoints(model.notify_to, node.find(("notify-to",)))
+        elif preset and preset.notify_to and model.transfer_from is None:
+            notify_to = preset.notify_to
+        else:
+            notify_to = tuple(_hosts(transfer_from))
+        return Secondary(
+            name_key=key,
+            public_names=self.public_names(model, node) or (preset.public_names if preset else ()),
+            transfer_from=transfer_from,
+            notify_to=notify_to,
+            preset=preset.key if preset else None,
+        )
+
+    def preset(self, model: SecondaryModel, node: Node) -> Preset | None:
+        if model.preset is None or model.preset in presets():
+            return presets()[model.preset] if model.preset else None
+        hint = _did_you_mean(model.preset, presets()) or f"; there are {', '.join(presets())}"
+        self.report(node.find(("preset",)), f"no preset {quoted(model.preset)}{hint}")
+        node.broken.add("preset")
+        return None
+
+    def public_names(self, model: SecondaryModel, node: Node) -> tuple[str, ...]:
+        found = []
+        for text, item in _each(model.name or (), node.find(("name",))):
+            try:
+                found.append(names.to_text(parse_domain(text).lower()).removesuffix("."))
+            except BadValue as error:
+                self.report(item, str(error))
+        return tuple(found)
+
+    def secondary_named(self, key: str, node: Node) -> Secondary | None:
+        if key in self.secondaries:
+            return self.secondaries[key]
+        if key in self.at("secondaries").broken:
+            return None
+        if (preset := presets().get(key)) is not None:
+            if not preset.transfer_from:
+                message = f"the preset {quoted(key)} needs your account's addresses: declare it under `secondaries`"
+                self.report(node, f"{message}, with `preset: {key}` and `transfer-from`{_see(preset)}")
+            made = Secondary(key, preset.public_names, preset.transfer_from, preset.notify_to, preset.key)
+            self.secondaries[key] = made
+            return made
+        if _is_network(key) or key in self.model.addresses:
+            message = f"expected the name of a secondary, found the address or list {quoted(key)}"
+            self.report(node, f"{message}; it belongs under `allow-transfer`, or a secondary's `transfer-from`")
+        else:
+            self.report(node, f"no secondary {quoted(key)}{_did_you_mean(key, [*self.model.secondaries, *presets()])}")
+        return None
+
+    # -- zones ---------------------------------------------------------------------------------------------------
+
+    def policy(self, model: PolicyModel, node: Node, default: "_Parts") -> "_Parts":
+        """What `model` says, and `default` where it says nothing."""
+        made = _Parts(default.secondaries, default.rules, default.notify, default.notify_ns)
+        if model.secondaries is not None:
+            named = (self.secondary_named(*pair) for pair in _each(model.secondaries, node.find(("secondaries",))))
+            made.secondaries = tuple(dict.fromkeys(secondary for secondary in named if secondary))
+        if model.allow_transfer is not None:
+            made.rules = self.rules(model.allow_transfer, node.find(("allow-transfer",)), f"{node.path}.allow-transfer")
+        if model.notify is not None:
+            made.notify = self.endpoints(model.notify, node.find(("notify",)))
+        if model.notify_ns is not None:
+            made.notify_ns = model.notify_ns
+        return made
+
+    def zone(self, model: ZoneModel, node: Node, default: "_Parts") -> ZoneEntry | None:
+        policy = self.policy(model, node, default).whole()
+        where = self.document.where(node)
+        kinds = [key for key in ("zone", "folder", "glob") if getattr(model, key) is not None]
+        if len(kinds) != 1 or (model.zone is None) != (model.file is None):
+            self.report_zone_kind(model, node, kinds)
+            return None
+        if model.zone is not None and model.file is not None:
+            try:
+                name = parse_domain(model.zone)
+            except BadValue as error:
+                self.report(node.find(("zone",)), str(error))
+                return None
+            file = self.whole_path(model.file, node.find(("file",)))
+            return ZoneEntry(policy, where, zone=name, file=file)
+        if model.folder is not None:
+            return ZoneEntry(policy, where, folder=self.whole_path(model.folder, node.find(("folder",))))
+        pattern = self.whole_path(model.glob or "", node.find(("glob",)))
+        if any(character in str(PurePath(model.glob or "").parent) for character in _WILDCARDS):
+            self.report(node.find(("glob",)), "wildcards are possible in the file's name only, not in its folder")
+        return ZoneEntry(policy, where, glob=pattern)
+
+    def report_zone_kind(self, model: ZoneModel, node: Node, kinds: list[str]) -> None:
+        if node.broken:
+            return  # what is missing was probably there, under the key that was reported
+        if len(kinds) > 1 or (kinds and model.file is not None):
+            said = " and ".join(f"{quoted(key)}" for key in [*kinds, *(["file"] if model.file is not None else [])])
+            message = f"expected one of `zone` with `file`, `folder`, `glob`, found {said}"
+        elif model.zone is not None:
+            message = f"`file` is missing: the zone file of {model.zone}, such as `file: {model.zone}.zone`"
+        elif model.file is not None:
+            message = f"`zone` is missing: the name of the zone in {model.file}"
+        else:
+            message = "expected `zone` and `file`, or `folder`, or `glob`"
+        self.report(node, message)
+
+
+@dataclass(slots=True)
+class _Parts:
+    """A policy before the secondaries are folded in, so that defaults apply key by key."""
+
+    secondaries: tuple[Secondary, ...] = ()
+    rules: tuple[TransferRule, ...] = ()
+    notify: tuple[Endpoint, ...] = ()
+    notify_ns: bool = True
+
+    def whole(self) -> ZonePolicy:
+        """Secondaries come first: theirs is the better reason when an address is allowed twice."""
+        rules: dict[Network, TransferRule] = {}
+        notify: dict[Endpoint, None] = {}
+        for secondary in self.secondaries:
+            for network in secondary.transfer_from:
+                rules.setdefault(network, TransferRule(network, f"secondary {secondary.name_key}"))
+            notify.update(dict.fromkeys(secondary.notify_to))
+        for rule in self.rules:
+            rules.setdefault(rule.network, rule)
+        notify.update(dict.fromkeys(self.notify))
+        return ZonePolicy(tuple(rules.values()), tuple(notify), self.notify_ns, self.secondaries)
+
+
+def _each(items: Iterable[str], node: Node) -> Iterable[tuple[str, Node]]:
+    """Each text of a list with its node; a single text that stands for a list has the list's."""
+    return ((text, node.find((index,))) for index, text in enumerate(items))
+
+
+def _hosts(networks: Iterable[Network]) -> Iterable[Endpoint]:
+    return (parse_endpoint(str(network.network_address)) for network in networks if _is_single(network))
+
+
+def _is_single(network: Network) -> bool:
+    return network.prefixlen == network.max_prefixlen
+
+
+def _is_network(text: str) -> bool:
+    try:
+        parse_network(text)
+    except BadValue:
+        return False
+    return True
+
+
+def _see(preset: Preset | None) -> str:
+    return f" ({preset.title} lists them at {preset.page})" if preset else ""
+
+
+def _did_you_mean(word: str, known: Iterable[str]) -> str:
+    near = nearest(word, known)
+    return f"; did you mean `{near}`?" if near else ""

@@ -1,0 +1,103 @@
+"""The configuration as the server uses it: every name looked up, every default applied, nothing left to parse.
+
+All values are immutable. Layers below `server` never see a Config; they are handed the part that they need
+(an Endpoint, a ZonePolicy).
+"""
+
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePath
+
+from authdns.config.models import LogModel, TcpModel
+from authdns.config.problem import Where
+from authdns.config.values import Address, Endpoint, Network
+
+ZONE_SUFFIX = ".zone"
+
+
+@dataclass(frozen=True, slots=True)
+class TransferRule:
+    """Clients in `network` may transfer. `why` is where that was said: `secondary freedns`, `addresses.office`,
+    `zones[0].allow-transfer`; logs and `explain` print it."""
+
+    network: Network
+    why: str
+
+    def matches(self, address: Address) -> bool:
+        return address in self.network
+
+
+@dataclass(frozen=True, slots=True)
+class Secondary:
+    """Where a secondary pulls from, where it wants NOTIFY, and what it is called in public: three different things.
+
+    `public_names` are lower-case, without the final dot. `preset` is the preset that it came from, if any.
+    """
+
+    name_key: str
+    public_names: tuple[str, ...]
+    transfer_from: tuple[Network, ...]
+    notify_to: tuple[Endpoint, ...]
+    preset: str | None = None
+
+    @property
+    def public_name(self) -> str | None:
+        return self.public_names[0] if self.public_names else None
+
+
+@dataclass(frozen=True, slots=True)
+class ZonePolicy:
+    """Who may transfer a zone and who is told about changes.
+
+    `allow_transfer` and `notify` already hold what the secondaries bring along, each network and target once. The
+    first rule that matches wins; nothing matches: refused. `notify_ns`: the addresses of the zone's NS names as well.
+    """
+
+    allow_transfer: tuple[TransferRule, ...] = ()
+    notify: tuple[Endpoint, ...] = ()
+    notify_ns: bool = True
+    secondaries: tuple[Secondary, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneEntry:
+    """One entry of `zones`: a single zone (`zone`, as wire bytes, and `file`), or a `folder`, or a `glob`.
+
+    Paths are already relative to the configuration file's folder or absolute.
+    """
+
+    policy: ZonePolicy
+    where: Where
+    zone: bytes | None = None
+    file: str | None = None
+    folder: str | None = None
+    glob: str | None = None
+
+    @property
+    def watched_folder(self) -> str:
+        """The folder in which this entry's zone files lie."""
+        return self.folder if self.folder is not None else str(PurePath(self.glob or self.file or "").parent)
+
+    def picks(self, file_name: str) -> bool:
+        """Whether a file of the watched folder belongs to this entry. Hidden files, as editors leave them, never do."""
+        if file_name.startswith("."):
+            return False
+        if self.folder is not None:
+            return file_name.endswith(ZONE_SUFFIX)
+        return fnmatchcase(file_name, PurePath(self.glob or self.file or "").name)
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """`path` is the file it was read from, None without one. `metrics` is None when switched off."""
+
+    listen: tuple[Endpoint, ...]
+    state: Path
+    zones: tuple[ZoneEntry, ...]
+    metrics: Endpoint | None
+    identity: str | None = None
+    version: str | None = None
+    edns_size: int = 1232
+    log: LogModel = field(default_factory=LogModel)
+    tcp: TcpModel = field(default_factory=TcpModel)
+    path: Path | None = None

@@ -1,0 +1,155 @@
+"""Problems of types and keys, in words for the person who wrote the file. pydantic says where; this says what.
+
+People come from other servers with their words in hand, so an unknown key is answered with the key that was meant:
+the same one spelt with a hyphen, the word of BIND, NSD or Knot translated, the place where this key belongs, or the
+nearest in spelling.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+from authdns.config.document import Node
+from authdns.config.models import MAPPINGS, keys_of
+from authdns.config.problem import quoted
+
+Location = tuple[str | int, ...]
+
+NEAR = 0.6  # difflib's own measure; below it the suggestions puzzle more than they help
+
+_NO_RECURSION = "authdns answers everybody for its own zones and never recurses; leave it out"
+_ONLY_PRIMARY = "every zone here is a primary one; leave it out"
+_IS_LISTEN = 'the port stands behind the address in `listen`, such as "192.0.2.1:5353"'
+
+# Words of BIND, NSD, Knot, PowerDNS and CoreDNS: the key that does it here, or a sentence.
+_FOREIGN = {
+    "also-notify": "notify",
+    "outgoing-notify": "notify",
+    "provide-xfr": "allow-transfer",
+    "allow-axfr-ips": "allow-transfer",
+    "transfer": "allow-transfer",
+    "listen-on": "listen",
+    "listen-on-v6": "listen",
+    "ip-address": "listen",
+    "local-address": "listen",
+    "interface": "listen",
+    "bind": "listen",
+    "port": _IS_LISTEN,
+    "local-port": _IS_LISTEN,
+    "server-id": "identity",
+    "nsid": "identity",
+    "hide-identity": "leave `identity` out to hide it",
+    "hide-version": "leave `version` out to hide it",
+    "max-udp-size": "edns-size",
+    "edns-udp-size": "edns-size",
+    "udp-max-payload": "edns-size",
+    "acl": "addresses",
+    "acls": "addresses",
+    "zonefile": "file",
+    "zone-file": "file",
+    "domain": "zone",
+    "directory": "folder",
+    "storage": "folder",
+    "zonesdir": "folder",
+    "database": "state",
+    "logging": "log",
+    "options": "there is no such block; its keys stand at the top of the file",
+    "server": "there is no such block; its keys stand at the top of the file",
+    "type": _ONLY_PRIMARY,
+    "masters": _ONLY_PRIMARY,
+    "primaries": _ONLY_PRIMARY,
+    "master": _ONLY_PRIMARY,
+    "recursion": _NO_RECURSION,
+    "allow-recursion": _NO_RECURSION,
+    "allow-query": _NO_RECURSION,
+    "forwarders": _NO_RECURSION,
+}
+
+
+def unknown_key(location: Location) -> str:
+    """The message for a key that its mapping does not have; the last step of `location` is the key."""
+    key = str(location[-1])
+    known = _known_keys(location[:-1])
+    message = f"unknown key {quoted(key)}"
+    hyphenated = key.lower().replace("_", "-")
+    if hyphenated in known:
+        return f"{message}; did you mean `{hyphenated}`?"
+    meant = _FOREIGN.get(hyphenated, "")
+    if meant in known:
+        return f"{message}; did you mean `{meant}`?"
+    if (hyphenated == "name" and "zone" in known) or (hyphenated == "address" and "listen" in known):
+        return f"{message}; did you mean `{'zone' if hyphenated == 'name' else 'listen'}`?"
+    if near := nearest(hyphenated, known):
+        return f"{message}; did you mean `{near}`?"
+    if homes := _homes(meant or hyphenated):
+        called = f"`{meant}`, as it is called here," if meant else "it"
+        return f"{message} here; {called} belongs {' or '.join(homes)}"
+    if meant:
+        return f"{message}; {meant}"
+    return f"{message}; the keys here are {', '.join(known)}"
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known word that is spelt most like `word`, if one is at all."""
+    return next(iter(get_close_matches(word, list(known), n=1, cutoff=NEAR)), None)
+
+
+def unexpected(what: str, found: Node, location: Location) -> str:
+    """`expected WHAT, found ...`, with a hint where YAML made something else of the text than its writer thought."""
+    message = f"expected {what}, found {describe(found)}"
+    if hint := _hint(what, found, location):
+        message += f"; {hint}"
+    return message
+
+
+def describe(found: Node) -> str:
+    """What stands there, in words."""
+    value = found.value
+    if value is None:
+        return f"nothing ({quoted(found.source)})" if found.source else "nothing"
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list):
+        return "a list" if value else "an empty list"
+    if isinstance(value, str):
+        return f"the text {quoted(value)}"
+    shown = str(value).lower() if isinstance(value, bool) else str(value)
+    kind = shown if isinstance(value, bool) else f"the number {shown}"
+    return kind if shown == found.source else f"{quoted(found.source)}, which YAML reads as {kind}"
+
+
+def _hint(what: str, found: Node, location: Location) -> str:
+    value = found.value
+    if value is None and _takes_list(location):
+        return "write [] for none, or leave the key out"
+    if isinstance(value, dict) and len(value) == 1 and (key := next(iter(value))).count(":") > 1:
+        return f'an IPv6 address that ends in `:` needs quotes: "{key}:"'
+    if not what.startswith("a mapping") and _is_setting_of_text(location) and isinstance(value, bool | int | float):
+        if location[0] == "listen" and isinstance(value, int) and found.source.isdigit():
+            return f'for every address write "0.0.0.0:{value}" and "[::]:{value}"'
+        return f'if the text is meant, quote it: "{found.source}"'
+    return ""
+
+
+def _takes_list(location: Location) -> bool:
+    return location[-1] in ("secondaries", "allow-transfer", "notify", "transfer-from", "notify-to", "listen")
+
+
+def _is_setting_of_text(location: Location) -> bool:
+    return location[0] not in ("edns-size", "tcp", "log") and location[-1] != "notify-ns"
+
+
+def _known_keys(location: Location) -> tuple[str, ...]:
+    for pattern, model in MAPPINGS.items():
+        steps = zip(pattern, location, strict=False)
+        if len(pattern) == len(location) and all(at in ("*", step) for at, step in steps):
+            return keys_of(model)
+    return ()
+
+
+def _homes(key: str) -> list[str]:
+    """Where in the file `key` would be known."""
+    found = []
+    for pattern, model in MAPPINGS.items():
+        if key in keys_of(model):
+            found.append(f"under `{'.'.join(pattern).replace('.*', '[]')}`" if pattern else "at the top of the file")
+    return found
