@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Counters:
-    """`dropped`: got no answer by rule (not a request). `unsent`: the socket would not take it. `failed`: the barrier."""
+    """`dropped`: no answer by rule (not a request). `unsent`: the socket would not take it. `failed`: the barrier."""
 
     dropped: int = 0
     unsent: int = 0

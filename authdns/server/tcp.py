@@ -1,0 +1,378 @@
+"""DNS over TCP (RFC 7766, 9210): `asyncio.Protocol`, one small object a connection, limits on everything.
+
+Ordinary answers are made at once, up to `pipelined` of them in a turn of the event loop. A transfer is a stream of
+messages that are encoded one at a time while the peer takes them; other answers go out between them, so answers come
+out of order (RFC 7766 §7). While a peer does not read, nothing more is read from it or encoded for it.
+
+Times are checked by one sweep for all connections instead of a timer for each: it costs less memory and less time.
+"""
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_address
+from typing import Any, cast
+
+from authdns.answer.respond import Responder
+from authdns.server.counters import Counters
+from authdns.transfer import policy
+from authdns.transfer.outbound import Message, framed
+from authdns.wire.query import Query
+
+SWEEP_SECONDS = 0.5
+MESSAGE_SECONDS = 2.0  # a message that has begun must be complete by then
+WRITE_STALL_SECONDS = 10.0  # a peer that takes nothing for so long is gone
+TRANSFER_STALL_SECONDS = 30.0
+TRANSFERS_AT_ONCE = 10  # as BIND's transfers-out: each takes its share of every turn; the others wait
+TRANSFERS_WAITING_PER_CONNECTION = 64
+RESERVED_FOR_TRANSFERS = 64  # connections above the limit for addresses that may transfer some zone
+WRITE_HIGH_WATER_OCTETS = 64 * 1024  # then the peer must read before it gets more
+IPV6_CLIENT_PREFIX_BITS = 56  # what one customer commonly has
+
+Address = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TcpLimits:
+    """The configurable numbers of hardening.md."""
+
+    connections: int = 4096
+    per_client: int = 32
+    idle_seconds: float = 10.0
+    pipelined: int = 64
+
+
+@dataclass(slots=True)
+class Transfer:
+    """A permitted transfer. `ended(records, octets, seconds_or_none, complete)` is called once."""
+
+    messages: Iterator[Message]
+    started: Callable[[], None]
+    ended: Callable[[int, int, float, bool], None]
+    records: int = 0
+    octets: int = 0
+    started_at: float = 0.0
+
+
+Handed = Callable[[bytes, Query, Address], "bytes | Transfer | None"]
+
+
+class TcpListener:
+    """Accepts connections of one or several listening sockets and enforces the limits over all of them."""
+
+    def __init__(
+        self,
+        responder: Responder,
+        counters: Counters,
+        limits: TcpLimits,
+        handed: Handed,
+        failed: Callable[[bytes, Address], None],
+        may_transfer: Callable[[policy.Address], bool],
+    ) -> None:
+        self.responder = responder
+        self.counters = counters
+        self.limits = limits
+        self.handed = handed
+        self.failed = failed
+        self._may_transfer = may_transfer
+        self._loop = asyncio.get_running_loop()
+        self._connections: dict[Connection, None] = {}  # the longest idle one first
+        self._per_client: dict[Any, int] = {}
+        self._streaming: set[Connection] = set()
+        self._waiting: deque[Connection] = deque()
+        self._all_streamed = asyncio.Event()
+        self._servers: list[asyncio.Server] = []
+        self._sweep_timer = self._loop.call_later(SWEEP_SECONDS, self._sweep)
+
+    async def listen(self, host: str, port: int) -> None:
+        """Raises OSError as bind does."""
+        server = await self._loop.create_server(lambda: Connection(self), host, port, backlog=512, reuse_address=True)
+        self._servers.append(server)
+
+    def admit(self, connection: "Connection") -> bool:
+        """Takes a place, evicting the longest idle connection if all are taken. False: close it at once."""
+        client = connection.client
+        count = self._per_client.get(client, 0)
+        full = len(self._connections) >= self.limits.connections
+        if (count >= self.limits.per_client or full) and not self._may_transfer(connection.address):
+            if count >= self.limits.per_client or not self._evict():
+                self.counters.tcp_refused += 1
+                return False
+        elif len(self._connections) >= self.limits.connections + RESERVED_FOR_TRANSFERS and not self._evict():
+            self.counters.tcp_refused += 1
+            return False
+        self._per_client[client] = count + 1
+        self._connections[connection] = None
+        self.counters.tcp_connections = len(self._connections)
+        return True
+
+    def _evict(self) -> bool:
+        for connection in self._connections:
+            if not connection.busy:
+                self.counters.tcp_evicted += 1
+                connection.abort()
+                return True
+        return False
+
+    def used(self, connection: "Connection") -> None:
+        """Moves it to the end of the line for eviction."""
+        if connection in self._connections:
+            del self._connections[connection]
+            self._connections[connection] = None
+
+    def release(self, connection: "Connection") -> None:
+        if connection not in self._connections:
+            return
+        del self._connections[connection]
+        left = self._per_client[connection.client] - 1
+        if left:
+            self._per_client[connection.client] = left
+        else:
+            del self._per_client[connection.client]
+        self.counters.tcp_connections = len(self._connections)
+        self.stream_ended(connection)
+
+    def stream(self, connection: "Connection") -> None:
+        """Starts the connection's next transfer, or lines it up."""
+        if len(self._streaming) < TRANSFERS_AT_ONCE:
+            self._begin(connection)
+        else:
+            self._waiting.append(connection)
+
+    def stream_ended(self, connection: "Connection") -> None:
+        self._streaming.discard(connection)
+        while self._waiting and len(self._streaming) < TRANSFERS_AT_ONCE:
+            following = self._waiting.popleft()
+            if following.transfers:
+                self._begin(following)
+        if not self._streaming:
+            self._all_streamed.set()
+
+    def _begin(self, connection: "Connection") -> None:
+        self._all_streamed.clear()
+        self._streaming.add(connection)
+        connection.stream()
+
+    def _sweep(self) -> None:
+        now = self._loop.time()
+        for connection in list(self._connections):
+            if connection.overdue(now):
+                connection.abort()
+        self._sweep_timer = self._loop.call_later(SWEEP_SECONDS, self._sweep)
+
+    async def close(self, grace_seconds: float) -> None:
+        """Accepts nothing more, lets running transfers finish for at most that long, then closes everything."""
+        for server in self._servers:
+            server.close()
+        for connection in list(self._connections):
+            if not connection.busy:
+                connection.close()
+        if self._streaming:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._all_streamed.wait(), grace_seconds)
+        self._sweep_timer.cancel()
+        for connection in list(self._connections):
+            connection.abort()
+
+
+class Connection(asyncio.Protocol):
+    """One client. `busy` while a transfer is under way or waiting."""
+
+    __slots__ = (
+        "_active_at",
+        "_closing",
+        "_listener",
+        "_loop",
+        "_partial_since",
+        "_paused_since",
+        "_received",
+        "_source",
+        "_stream_scheduled",
+        "_transport",
+        "address",
+        "client",
+        "transfers",
+    )
+
+    def __init__(self, listener: TcpListener) -> None:
+        self._listener = listener
+        self._loop = listener._loop
+        self._received = b""
+        self._active_at = self._loop.time()
+        self._partial_since: float | None = None
+        self._paused_since: float | None = None
+        self._closing = False
+        self._stream_scheduled = False
+        self.transfers: deque[Transfer] = deque()
+
+    @property
+    def busy(self) -> bool:
+        return bool(self.transfers)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=WRITE_HIGH_WATER_OCTETS)
+        self._source = self._transport.get_extra_info("peername") or ("0.0.0.0", 0)
+        self.address = policy.plain(ip_address(self._source[0].partition("%")[0]))
+        self.client = _client(self.address)
+        if not self._listener.admit(self):
+            self._transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        self._answer()
+
+    def _answer(self) -> None:
+        """Answers complete messages, one turn's worth."""
+        if self._paused_since is not None or self._transport.is_closing():
+            return
+        received, position = self._received, 0
+        responses: list[bytes] = []
+        for _ in range(self._listener.limits.pipelined):
+            end = position + 2 + int.from_bytes(received[position : position + 2], "big")
+            if end > len(received) or len(received) - position < 2:
+                break
+            self._one(received[position + 2 : end], responses)
+            position = end
+        else:
+            self._loop.call_soon(self._answer)
+        if position:
+            self._received = received[position:]
+            self._active_at = self._loop.time()
+            self._partial_since = None
+            self._listener.used(self)
+        if self._received and self._partial_since is None:
+            self._partial_since = self._loop.time()
+        if responses:
+            self._transport.write(b"".join(responses))
+        if self._closing:
+            self._close_when_done()
+
+    def _one(self, request: bytes, responses: list[bytes]) -> None:
+        responder = self._listener.responder
+        try:
+            response = responder.respond(request)
+            if isinstance(response, Query):
+                handed = self._listener.handed(request, response, self._source)
+                if isinstance(handed, Transfer):
+                    self._line_up(handed)
+                    return
+                response = handed
+        except Exception:
+            self._listener.failed(request, self._source)
+            response = responder.server_failure(request)
+        if response is None:
+            self._listener.counters.dropped += 1
+            self._closing = True  # not a request: nothing sensible can follow (RFC 7766 §8)
+        else:
+            responses.append(framed(response))
+
+    def _line_up(self, transfer: Transfer) -> None:
+        if len(self.transfers) >= TRANSFERS_WAITING_PER_CONNECTION:
+            self.abort()
+            return
+        self.transfers.append(transfer)
+        if len(self.transfers) == 1:
+            self._listener.stream(self)
+
+    def stream(self) -> None:
+        """Begins the first transfer in line."""
+        transfer = self.transfers[0]
+        transfer.started_at = self._loop.time()
+        transfer.started()
+        self._schedule_stream()
+
+    def _schedule_stream(self) -> None:
+        if not self._stream_scheduled:
+            self._stream_scheduled = True
+            self._loop.call_soon(self._stream_on)
+
+    def _stream_on(self) -> None:
+        """One message a turn of the event loop, while the peer takes them."""
+        self._stream_scheduled = False
+        if not self.transfers or self._paused_since is not None or self._transport.is_closing():
+            return
+        transfer = self.transfers[0]
+        if not transfer.started_at:
+            return  # it waits for its turn; a step of the one before was still scheduled
+        try:
+            message = next(transfer.messages, None)
+        except Exception:
+            self._listener.failed(b"", self._source)
+            self.abort()
+            return
+        if message is None:
+            self.transfers.popleft()
+            self._active_at = self._loop.time()
+            transfer.ended(transfer.records, transfer.octets, self._active_at - transfer.started_at, True)
+            self._listener.stream_ended(self)
+            if self.transfers:
+                self._listener.stream(self)
+            elif self._closing:
+                self._close_when_done()
+            return
+        transfer.records += message.records
+        transfer.octets += len(message.wire)
+        self._transport.write(framed(message.wire))
+        self._schedule_stream()
+
+    def pause_writing(self) -> None:
+        self._paused_since = self._loop.time()
+        self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        self._paused_since = None
+        self._active_at = self._loop.time()
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
+        self._answer()
+        self._schedule_stream()
+
+    def eof_received(self) -> bool:
+        """Half-closed: what was asked is still answered."""
+        self._closing = True
+        self._answer()
+        self._close_when_done()
+        return True
+
+    def _close_when_done(self) -> None:
+        if not self.transfers and self._paused_since is None and not self._has_message():
+            self._transport.close()
+
+    def _has_message(self) -> bool:
+        received = self._received
+        return len(received) >= 2 and len(received) >= 2 + int.from_bytes(received[:2], "big")
+
+    def overdue(self, now: float) -> bool:
+        """True if it must be closed: too long idle, in one message, or without reading."""
+        limits = self._listener.limits
+        if self._paused_since is not None:
+            return now - self._paused_since > (TRANSFER_STALL_SECONDS if self.transfers else WRITE_STALL_SECONDS)
+        if self.transfers:
+            return False
+        if self._partial_since is not None and now - self._partial_since > MESSAGE_SECONDS:
+            return True
+        return now - self._active_at > limits.idle_seconds
+
+    def close(self) -> None:
+        self._transport.close()
+
+    def abort(self) -> None:
+        self._transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        now = self._loop.time()
+        for transfer in self.transfers:
+            if transfer.started_at:
+                transfer.ended(transfer.records, transfer.octets, now - transfer.started_at, False)
+        self.transfers.clear()
+        self._listener.release(self)
+
+
+def _client(address: policy.Address) -> object:
+    """What counts as one client: an IPv4 address or an IPv6 /56."""
+    if isinstance(address, IPv6Address):
+        return int(address) >> (128 - IPV6_CLIENT_PREFIX_BITS)
+    return address
