@@ -1,0 +1,66 @@
+"""authdns itself, behind the same interface as its peers: `python -m authdns serve --config FILE`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import yaml
+
+from tests.peers.process import NameServer, Zone
+
+PACKAGE_ROOT = Path(__file__).resolve().parents[2]
+
+
+class Authdns(NameServer):
+    """The server under test. A zone is a `Zone`, or a mapping that goes into the configuration as it is."""
+
+    name: ClassVar[str] = "authdns"
+    watches_files: ClassVar[bool] = True
+
+    def __init__(
+        self, folder: Path, zones: Sequence[Zone | Mapping[str, Any]] = (), *, more: Mapping[str, Any] = {}, **rest: Any
+    ) -> None:
+        """`more` is merged into the configuration's top level; `rest` is what `NameServer` takes."""
+        super().__init__(folder, [zone for zone in zones if isinstance(zone, Zone)], **rest)
+        self.more = more
+        self.zone_settings = [zone_settings(zone) if isinstance(zone, Zone) else dict(zone) for zone in zones]
+
+    @property
+    def configuration(self) -> dict[str, Any]:
+        return {
+            "listen": [str(self.endpoint)],
+            "state": str(self.folder / "state"),
+            "metrics": None,
+            "zones": self.zone_settings,
+            **self.more,
+        }
+
+    def write_configuration(self) -> None:
+        (self.folder / "state").mkdir(exist_ok=True)
+        (self.folder / "authdns.yaml").write_text(yaml.safe_dump(self.configuration, sort_keys=False))
+
+    def command(self) -> list[str]:
+        return [sys.executable, "-m", "authdns", "serve", "--config", str(self.folder / "authdns.yaml")]
+
+    def environment(self) -> dict[str, str]:
+        """The server runs in a folder of its own, so a checkout that is not installed must be told to it."""
+        inherited = os.environ.get("PYTHONPATH")
+        path = os.pathsep.join([str(PACKAGE_ROOT), *([inherited] if inherited else [])])
+        return {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
+
+
+def zone_settings(zone: Zone) -> dict[str, Any]:
+    """A `Zone` in the configuration's own words."""
+    if zone.file is None:
+        raise ValueError(f"zone {zone.name}: give a secondary zone as a mapping")
+    return {
+        "zone": zone.name,
+        "file": str(zone.file),
+        "allow-transfer": ["127.0.0.1"],
+        "notify": [str(each) for each in zone.notify],
+        "notify-ns": False,
+    }

@@ -1,0 +1,39 @@
+"""Which peers are installed, and the mark that says which ones a test needs.
+
+A test that needs a missing peer is skipped, loudly (see `tests/conftest.py`); with AUTHDNS_REQUIRE_PEERS=1 it fails.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from functools import cache
+
+import pytest
+
+BINARIES = {"bind": "named", "nsd": "nsd", "knot": "knotd", "unbound": "unbound", "dig": "dig", "kdig": "kdig"}
+SYSTEM_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin")  # not on every user's PATH
+
+
+def requires(*peers: str) -> pytest.MarkDecorator:
+    """The mark of a test that needs `peers` (names of `BINARIES`)."""
+    unknown = set(peers) - BINARIES.keys()
+    if unknown:
+        raise ValueError(f"unknown peers: {sorted(unknown)}")
+    return pytest.mark.requires_peers(*peers)
+
+
+def missing(peers: tuple[str, ...]) -> list[str]:
+    """Those of `peers` that are not installed here."""
+    return [peer for peer in peers if find_binary(BINARIES[peer]) is None]
+
+
+@cache
+def find_binary(name: str) -> str | None:
+    """The path of a program, looked for on PATH and then where systems keep their servers."""
+    return shutil.which(name) or shutil.which(name, path=os.pathsep.join(SYSTEM_FOLDERS))
+
+
+def peers_are_required() -> bool:
+    """Whether a missing peer is a failure (in CI) and not a skip (on a laptop)."""
+    return os.environ.get("AUTHDNS_REQUIRE_PEERS") == "1"

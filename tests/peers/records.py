@@ -1,0 +1,81 @@
+"""Questions to a server, and zones as sets of records that compare across implementations."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import NamedTuple
+
+import dns.exception
+import dns.flags
+import dns.message
+import dns.name
+import dns.query
+import dns.rdataclass
+import dns.rdatatype
+import dns.rdtypes.ANY.SOA
+import dns.rrset
+import dns.zone
+
+AXFR_SECONDS = 20.0
+
+
+class Record(NamedTuple):
+    """One record as text, but canonical: owner in lower case, rdata in the one spelling that dnspython gives it."""
+
+    owner: str
+    ttl: int
+    type: str
+    rdata: str
+
+
+def ask(
+    server: tuple[str, int], name: str, rdtype: str, *, timeout: float = 2.0, flags: int = 0, edns: bool = False
+) -> dns.message.Message | None:
+    """The response to one question over UDP; None without one in time. A closed port is noticed at once."""
+    query = dns.message.make_query(name, rdtype, flags=flags, use_edns=0 if edns else None)
+    family = socket.AF_INET6 if ":" in server[0] else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as connected:
+        connected.settimeout(timeout)
+        try:
+            connected.connect(server)
+            connected.send(query.to_wire())
+            response = dns.message.from_wire(connected.recv(65_535))
+        except (OSError, dns.exception.DNSException):
+            return None
+    return response if query.is_response(response) else None
+
+
+def serial_at(server: tuple[str, int], zone: str, timeout: float = 2.0) -> int | None:
+    """The serial of `zone` as `server` answers it with authority; None if it does not."""
+    response = ask(server, zone, "SOA", timeout=timeout)
+    if response is None or not response.flags & dns.flags.AA:
+        return None
+    for rrset in response.answer:
+        if rrset.rdtype == dns.rdatatype.SOA:
+            soa = rrset[0]
+            assert isinstance(soa, dns.rdtypes.ANY.SOA.SOA)
+            return soa.serial
+    return None
+
+
+def axfr(server: tuple[str, int], zone: str) -> frozenset[Record]:
+    """All records of `zone`, transferred from `server`; raises what `dns.query.xfr` raises."""
+    address, port = server
+    messages = dns.query.xfr(address, zone, port=port, relativize=False, lifetime=AXFR_SECONDS)
+    return frozenset(record for message in messages for rrset in message.answer for record in of_rrset(rrset))
+
+
+def records_in_file(path: Path, origin: str) -> frozenset[Record]:
+    """All records of a zone file, as dnspython reads it."""
+    zone = dns.zone.from_file(str(path), origin=origin, relativize=False)
+    rrsets = (
+        dns.rrset.from_rdata_list(name, rdataset.ttl, list(rdataset)) for name, rdataset in zone.iterate_rdatasets()
+    )
+    return frozenset(record for rrset in rrsets for record in of_rrset(rrset))
+
+
+def of_rrset(rrset: dns.rrset.RRset) -> list[Record]:
+    owner = rrset.name.canonicalize().to_text()
+    rdtype = dns.rdatatype.to_text(rrset.rdtype)
+    return [Record(owner, rrset.ttl, rdtype, rdata.to_text(origin=dns.name.root, relativize=False)) for rdata in rrset]
