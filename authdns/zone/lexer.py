@@ -20,7 +20,7 @@ BOM = b"\xef\xbb\xbf"
 # Possessive quantifiers keep this linear in time and constant in memory, whatever the file holds.
 _PIECE = re.compile(
     rb"""(?P<blank>[ \t\r\n\v\f]++)
-       | (?P<comment>;[^\r\n]*+)
+       | (?P<comment>;[^\n]*+)
        | (?P<word>(?:[^ \t\r\n\v\f;()"\\]++|\\[^\r\n])++)
        | "(?P<quoted>(?:[^"\\\r\n]++|\\[^\r\n])*+)"
        | (?P<open>\()

@@ -152,7 +152,7 @@ def unescape_string(raw: bytes) -> bytes:
 Plain = Callable[[list[bytes], int, bytes], bytes]  # words of the line, index of the first of rdata, the line -> rdata
 
 _TXT_WORDS = re.compile(rb'[^"();\\]*\Z')
-_TXT_QUOTED = re.compile(rb'"([^"\\]{0,255})"\s*\Z')
+_TXT_QUOTED = re.compile(rb'"([^"\\\r]{0,255})"\s*\Z')
 
 
 class PlainRdata:

@@ -8,7 +8,7 @@ a person sees everything that is wrong at once.
 
 import posixpath
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import chain, islice
@@ -52,7 +52,7 @@ _DIRECTIVES = ("$ORIGIN", "$TTL", "$INCLUDE", "$GENERATE")
 _TYPES = {word: number for word, number in dns.rdatatype.RdataType.__members__.items() if number not in META_TYPES}
 _PLAIN_LABEL = re.compile(rb"[A-Za-z0-9_*/-]+\Z").match
 _NUMBER = re.compile(rb"[+-]?[0-9]")
-_TAG = re.compile(rb";\s*[A-Za-z0-9_-]+\s*=")  # a comment that looks like the rest of a DMARC or DKIM record
+_TAG = re.compile(rb"\s*[A-Za-z0-9_-]+\s*=")  # a comment that looks like the rest of a DMARC or DKIM record
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +105,8 @@ class _ZoneReader:
         if content is None:
             return None
         self._read_file(path, content)
+        # `remark` leads back to here. Without that cycle a million records need no garbage collector to go away.
+        del self._rdata
         if self._without_ttl and not self._apex_failed:
             owner, rrtype, _, place = self._without_ttl[0]
             self.problems.error(
@@ -154,7 +156,8 @@ class _ZoneReader:
             try:
                 if len(line) > MAX_LINE_OCTETS:
                     raise ValueError
-                words = line.split()
+                text = line if b";" not in line else _without_comment(line)
+                words = text.split()
                 if line[0] in _BLANKS:
                     at = 0
                 else:
@@ -193,7 +196,7 @@ class _ZoneReader:
                             kind = kinds[words[at]]
                             if not fixed:
                                 default = ttl
-                rdata = codecs[kind](words, at + 1, line)
+                rdata = codecs[kind](words, at + 1, text)
                 if owner is None or ttl is None:
                     raise ValueError
             except (ValueError, LookupError):
@@ -227,22 +230,25 @@ class _ZoneReader:
         if not text or text.startswith(b";"):
             return
         entry = self._entry = source.entry(line)
+        if entry.fault is not None:
+            self._fail(entry, entry.fault)
+            return
+        if not entry.tokens:
+            return
+        if len(entry.lines) > 1:
+            self._warn_of_swallowed_lines(entry)
+        first = entry.tokens[0]
         try:
-            if entry.fault is not None:
-                raise entry.fault
-            if not entry.tokens:
-                return
-            first = entry.tokens[0]
             if first.text.startswith(b"$") and not first.quoted and not entry.blank_owner:
                 self._directive(entry)
             else:
                 self._record(entry)
         except Fault as fault:
-            self._note_failure(entry)
-            self._report(Severity.ERROR, entry, fault.token, fault.message)
+            self._fail(entry, fault)
 
-    def _note_failure(self, entry: Entry) -> None:
+    def _fail(self, entry: Entry, fault: Fault) -> None:
         """What the failed entry would have set must not lead to more errors that are none."""
+        self._report(Severity.ERROR, entry, fault.token, fault.message)
         self._apex_failed |= any(token.text.upper() in (b"SOA", b"NS") for token in entry.tokens[:5])
         if entry.fault is not None and not entry.blank_owner and entry.tokens:
             try:
@@ -326,12 +332,18 @@ class _ZoneReader:
         try:
             rrtype = type_from_text(word)
         except ValueError:
-            similar = get_close_matches(word[:20], _TYPES, 1)
-            hint = f"; did you mean {similar[0]}?" if similar else self._owner_hint(entry, at)
+            similar = self._nearest(word, _TYPES)
+            hint = f"; did you mean {similar}?" if similar else self._owner_hint(entry, at)
             raise Fault(token, f"{shown(token.text)} is no record type{hint or '; expected A, MX, ...'}") from None
         if rrtype == 0 or rrtype in META_TYPES:
             raise Fault(token, f"the type {word} exists only in queries and messages, never in a zone")
         return rrtype
+
+    def _nearest(self, word: str, known: Iterable[str]) -> str:
+        """Nothing once no more problems are kept: a file of a million typos would take a minute for each thousand."""
+        if len(word) > 20 or self.problems.left_out:
+            return ""
+        return next(iter(get_close_matches(word, known, 1)), "")
 
     def _owner_hint(self, entry: Entry, at: int) -> str:
         first = entry.tokens[0].text.upper().decode("latin-1")
@@ -356,12 +368,20 @@ class _ZoneReader:
             self._without_ttl.clear()
         return ttl
 
+    def _warn_of_swallowed_lines(self, entry: Entry) -> None:
+        """A missing `)` makes the next record's words a part of this one, until some other `)`."""
+        for number, line in enumerate(entry.lines[1:], entry.line + 1):
+            if self._begins_record(line):
+                message = f"this looks like a record, but the parenthesis of line {entry.line} is still open"
+                self._report(Severity.WARNING, entry, Token(b"", False, number, 1), message)
+                return
+
     def _warn_of_lost_text(self, entry: Entry, type_at: int) -> None:
         """`v=DMARC1; p=none` without quotes loses all but its first word."""
         comment, before = entry.comment, entry.comment_after - 1
         if comment is None or before <= type_at or entry.tokens[before].quoted:
             return
-        if comment.glued or _TAG.match(comment.text):
+        if comment.glued or _TAG.match(comment.text, 1):
             message = 'from this ; on all is a comment; if it belongs to the text, put the text in quotes: "...; ..."'
             self._report(Severity.WARNING, entry, comment, message)
 
@@ -386,8 +406,8 @@ class _ZoneReader:
             case b"$GENERATE":
                 self._generate(entry)
             case _:
-                similar = get_close_matches(token.text.upper().decode("latin-1")[:20], _DIRECTIVES, 1)
-                hint = f"did you mean {similar[0]}?" if similar else f"expected one of {', '.join(_DIRECTIVES)}"
+                similar = self._nearest(token.text.upper().decode("latin-1"), _DIRECTIVES)
+                hint = f"did you mean {similar}?" if similar else f"expected one of {', '.join(_DIRECTIVES)}"
                 raise Fault(token, f"{shown(token.text)} is no directive; {hint}")
 
     def _expect(self, entry: Entry, least: int, most: int, form: str) -> None:
@@ -473,6 +493,14 @@ def _generated_data(tokens: list[Token]) -> bytes:
     return b"".join(
         (b"" if token.glued else b" ") + (b'"%b"' % token.text if token.quoted else token.text) for token in tokens
     )
+
+
+def _without_comment(line: bytes) -> bytes:
+    """What is before the `;`; the line itself where that may not be a comment, or where a warning is due."""
+    text, _, comment = line.partition(b";")
+    if b'"' in text or b"\\" in text or not text[-1:].isspace() or _TAG.match(comment):
+        return line
+    return text
 
 
 def _no_directive(owner: bytes) -> bytes:
