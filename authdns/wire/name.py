@@ -134,3 +134,12 @@ def is_at_or_below(name: bytes, ancestor: bytes) -> bool:
     while position < cut:
         position += name[position] + 1
     return position == cut
+
+
+def canonical_key(name: bytes) -> tuple[bytes, ...]:
+    """Sorting by this gives DNSSEC's canonical order: by labels from the right, a name before those below it.
+
+    RFC 4034 §6.1. Comparing tuples of bytes does just what is asked for there: octets are unsigned, and a label or
+    name that ends comes before one that goes on.
+    """
+    return labels(name.lower())[::-1]

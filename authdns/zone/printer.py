@@ -1,0 +1,41 @@
+"""A zone as master-file text (RFC 1035 §5): what was understood, with nothing left to interpret.
+
+Every line stands alone: absolute owner, TTL, class, type, rdata; no directives, no inherited fields. Names come in
+DNSSEC's canonical order (RFC 4034 §6.1), the SOA first, so that two versions of a zone can be compared line by line.
+Reading the text again gives the same zone; within an RRset the order of the file is kept, since answers keep it too.
+"""
+
+from collections.abc import Iterator
+
+import dns.exception
+import dns.rdata
+from dns.rdataclass import IN
+from dns.rdatatype import RdataType
+
+from authdns.wire import name as names
+from authdns.wire.types import Type, type_to_text
+from authdns.zone.zone import RRset, Zone
+
+
+def print_zone(zone: Zone) -> Iterator[str]:
+    """The lines, without line ends: the SOA, then every other record. Owners are spelled as the file spelled them."""
+    yield from _lines(zone.spelling.get(zone.apex, zone.apex), zone.soa_rrset)
+    for owner in sorted(zone.names, key=names.canonical_key):
+        spelled = zone.spelling.get(owner, owner)
+        for rrset in sorted(zone.names[owner]):
+            if rrset.type != Type.SOA:
+                yield from _lines(spelled, rrset)
+
+
+def rdata_to_text(rrtype: int, rdata: bytes) -> str:
+    r"""Presentation form, names absolute. Rdata that its type cannot have becomes `\# length hex` (RFC 3597 §5)."""
+    try:
+        return dns.rdata.from_wire(IN, RdataType.make(rrtype), rdata, 0, len(rdata)).to_text().rstrip()
+    except (dns.exception.DNSException, ValueError):
+        return rf"\# {len(rdata)} {rdata.hex()}".rstrip()
+
+
+def _lines(owner: bytes, rrset: RRset) -> Iterator[str]:
+    head = f"{names.to_text(owner)}\t{rrset.ttl}\tIN\t{type_to_text(rrset.type)}\t"
+    for rdata in rrset.rdatas:
+        yield head + rdata_to_text(rrset.type, rdata)
