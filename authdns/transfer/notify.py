@@ -5,6 +5,7 @@ back and says what it meant, `deadline` says when to poll next. Zones and target
 secondary delays nobody. A newer serial replaces the one that is still being sent.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
@@ -19,6 +20,7 @@ from authdns.zone.zone import RRset
 # A minute in all; a secondary that is longer away finds out by its refresh timer.
 TIMEOUTS_SECONDS = (2.0, 4.0, 8.0, 16.0, 30.0)
 # Datagrams in one poll, and the pause after a full one: ten thousand zones at start leave at 1,000 a second.
+# (65,536 ids a target are many more than any batch, so a free one is always found.)
 BATCH = 50
 BATCH_PAUSE_SECONDS = 0.05
 
@@ -84,18 +86,36 @@ class Notifier:
     def __init__(self, new_id: Callable[[], int]) -> None:
         self._new_id = new_id
         self._pending: dict[tuple[bytes, Address, int], _Pending] = {}
+        self._by_answer: dict[tuple[int, Address, int], bytes] = {}  # (id, address, port) -> apex
+        self._left: Counter[bytes] = Counter()  # NOTIFYs under way of each zone
         self._paused_until = 0.0
 
     def zone_changed(self, apex: bytes, serial: int, soa: RRset, targets: Iterable[Target], now: float) -> None:
         """Starts, or starts anew, one NOTIFY to each target."""
         for target in targets:
             key = (apex, target.address, target.port)
-            self._pending[key] = _Pending(target, serial, soa, self._new_id(), attempts=0, due=now)
+            if key in self._pending:
+                self._drop(key)
+            ident = self._new_id()
+            while (ident, target.address, target.port) in self._by_answer:
+                ident = self._new_id()
+            self._pending[key] = _Pending(target, serial, soa, ident, attempts=0, due=now)
+            self._by_answer[ident, target.address, target.port] = apex
+            self._left[apex] += 1
+
+    def _drop(self, key: tuple[bytes, Address, int]) -> None:
+        pending = self._pending.pop(key)
+        del self._by_answer[pending.ident, key[1], key[2]]
+        self._left[key[0]] -= 1
 
     def forget(self, apex: bytes) -> None:
         """The zone is no longer served."""
         for key in [key for key in self._pending if key[0] == apex]:
-            del self._pending[key]
+            self._drop(key)
+
+    def waits_for(self, apex: bytes) -> bool:
+        """True while some NOTIFY for the zone has not ended."""
+        return self._left[apex] > 0
 
     def deadline(self) -> float | None:
         """When `poll` has something to do next; None when nothing is under way."""
@@ -112,7 +132,7 @@ class Notifier:
             if pending.due > now:
                 continue
             if pending.attempts == len(TIMEOUTS_SECONDS):
-                del self._pending[key]
+                self._drop(key)
                 outcomes.append(
                     Outcome(key[0], pending.serial, pending.target, Meaning.TIMEOUT, None, pending.attempts)
                 )
@@ -130,15 +150,16 @@ class Notifier:
         """An answer from the network. None if it belongs to no NOTIFY of ours (forged, late, malformed)."""
         if len(wire) < 12 or not wire[2] & Flag.QR >> 8 or wire[2] >> 3 & 15 != Opcode.NOTIFY:
             return None
-        ident = int.from_bytes(wire[:2], "big")
-        for key, pending in self._pending.items():
-            if pending.ident == ident and key[1:] == (address, port) and _question_fits(wire, key[0]):
-                del self._pending[key]
-                rcode = wire[3] & 15
-                return Outcome(
-                    key[0], pending.serial, pending.target, _MEANINGS.get(rcode, Meaning.OTHER), rcode, pending.attempts
-                )
-        return None
+        apex = self._by_answer.get((int.from_bytes(wire[:2], "big"), address, port))
+        if apex is None or not _question_fits(wire, apex):
+            return None
+        key = (apex, address, port)
+        pending = self._pending[key]
+        self._drop(key)
+        rcode = wire[3] & 15
+        return Outcome(
+            apex, pending.serial, pending.target, _MEANINGS.get(rcode, Meaning.OTHER), rcode, pending.attempts
+        )
 
 
 _MEANINGS: dict[int, Meaning] = {
@@ -173,4 +194,5 @@ def outcome_text(outcome: Outcome) -> str:
         said = f"answered {rcode_to_text(outcome.rcode or 0)}"
     elif outcome.meaning is Meaning.TIMEOUT:
         said = f"no answer after {outcome.attempts} attempts"
-    return f"zone {names.zone_text(outcome.apex)}/IN: notify to {outcome.target} ({outcome.target.label}): {said} (serial {outcome.serial})"
+    zone = names.zone_text(outcome.apex)
+    return f"zone {zone}/IN: notify to {outcome.target} ({outcome.target.label}): {said} (serial {outcome.serial})"

@@ -1,0 +1,5 @@
+"""`python -m authdns`."""
+
+from authdns.control.cli import main
+
+main()

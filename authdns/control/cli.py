@@ -1,0 +1,153 @@
+"""The command line. Messages go to standard error, results to standard output; exit codes are those of sysexits.h."""
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from authdns import __version__
+from authdns.config import (
+    BadValue,
+    Config,
+    ConfigError,
+    default_config,
+    expand_zones,
+    json_schema,
+    load_config,
+    parse_domain,
+)
+from authdns.server import log as logs
+from authdns.server.app import App, CannotStart
+from authdns.server.files import list_folder, read_regular
+from authdns.wire import name as names
+from authdns.zone.printer import print_zone
+from authdns.zone.problem import Problems, Severity
+from authdns.zone.reader import read_zone
+
+DEFAULT_CONFIG = Path("/etc/authdns/authdns.yaml")
+
+_config_option = click.option(
+    "--config",
+    "-c",
+    "config_file",
+    type=click.Path(path_type=Path),
+    help=f"The configuration file; {DEFAULT_CONFIG} if neither this nor --zones is given.",
+)
+_zones_option = click.option(
+    "--zones",
+    "-z",
+    "zones_folder",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="No configuration: every *.zone of this folder, on 127.0.0.1 and ::1, port 5353.",
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="authdns")
+def main() -> None:
+    """An authoritative DNS server."""
+
+
+@main.command()
+@_config_option
+@_zones_option
+def serve(config_file: Path | None, zones_folder: Path | None) -> None:
+    """Run the server in the foreground."""
+    config = _load(config_file, zones_folder)
+    logs.configure(config.log.format, config.log.level)
+
+    async def run() -> None:
+        await App(config, os.environ).run()
+
+    try:
+        asyncio.run(run())
+    except CannotStart as error:
+        click.echo(f"authdns: {error}", err=True)
+        sys.exit(error.exit_code)
+
+
+@main.command()
+@_config_option
+@_zones_option
+@click.option("--quiet", "-q", is_flag=True, help="Errors only.")
+def check(config_file: Path | None, zones_folder: Path | None, quiet: bool) -> None:
+    """Check the configuration and every zone, without serving. Exits with 1 if there is an error."""
+    config = _load(config_file, zones_folder, failure=1)
+    zones, config_problems = expand_zones(config, list_folder)
+    for problem in config_problems:
+        click.echo(str(problem), err=True)
+    failed = len(config_problems)
+    for apex, zone in zones.items():
+        reading = read_zone(zone.file, apex, read_regular)
+        _echo_problems(reading.problems, quiet)
+        failed += reading.problems.errors
+        name = names.zone_text(apex)
+        if reading.zone is None:
+            click.echo(f"{name}: NOT OK: {_count(reading.problems.errors, 'error')}")
+        elif not quiet:
+            click.echo(f"{name}: OK: serial {reading.zone.soa.serial}, {_count(reading.zone.records, 'record')}")
+    if not zones:
+        click.echo("no zone is configured", err=True)
+    sys.exit(1 if failed else 0)
+
+
+@main.group()
+def config() -> None:
+    """About the configuration file."""
+
+
+@config.command()
+def schema() -> None:
+    """Print a JSON Schema of the configuration, for editors."""
+    click.echo(json.dumps(json_schema(), indent=2))
+
+
+@main.group()
+def zone() -> None:
+    """About zone files."""
+
+
+@zone.command("print")
+@click.argument("name")
+@click.argument("file", type=click.Path(path_type=Path))
+def print_(name: str, file: Path) -> None:
+    """Print the zone NAME in FILE as the server understands it, in canonical order."""
+    try:
+        apex = parse_domain(name).lower()
+    except BadValue as error:
+        raise click.BadParameter(str(error), param_hint="NAME") from error
+    reading = read_zone(str(file), apex, read_regular)
+    _echo_problems(reading.problems, quiet=False)
+    if reading.zone is None:
+        sys.exit(1)
+    for line in print_zone(reading.zone):
+        click.echo(line)
+
+
+def _load(config_file: Path | None, zones_folder: Path | None, failure: int = os.EX_CONFIG) -> Config:
+    """Ends the process with `failure` and every problem of the configuration on standard error."""
+    if config_file is not None and zones_folder is not None:
+        raise click.UsageError("--config and --zones exclude each other")
+    try:
+        if zones_folder is not None:
+            return default_config(zones_folder, environ=os.environ)
+        return load_config(config_file or DEFAULT_CONFIG, environ=os.environ)
+    except ConfigError as error:
+        for problem in error.problems:
+            click.echo(str(problem), err=True)
+        sys.exit(failure)
+
+
+def _echo_problems(problems: Problems, quiet: bool) -> None:
+    for problem in problems:
+        if problem.severity is Severity.ERROR or not quiet:
+            click.echo(str(problem), err=True)
+    if problems.left_out:
+        click.echo(f"and {_count(problems.left_out, 'more problem')}", err=True)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

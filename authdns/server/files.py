@@ -1,0 +1,76 @@
+"""Reading zone files so that a change is noticed, and nothing but a regular file of bearable size is read.
+
+A FileSet is what one zone was made from: every file of its `$INCLUDE` tree with the stat signature and the content hash
+at the time. A changed signature only makes it worth reading again; a changed hash makes it a change.
+"""
+
+import hashlib
+import os
+import stat
+from dataclasses import dataclass, field
+
+MAX_FILE_OCTETS = 2 << 30
+_CHUNK = 1 << 20
+
+Signature = tuple[int, int, int] | None  # mtime in ns, size, inode; None: it is not there
+
+
+def signature(path: str) -> Signature:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return (found.st_mtime_ns, found.st_size, found.st_ino)
+
+
+@dataclass(slots=True)
+class FileSet:
+    """`load` is given to the zone-file reader; what it was asked for is remembered."""
+
+    signatures: dict[str, Signature] = field(default_factory=dict)
+    hashes: dict[str, bytes] = field(default_factory=dict)
+
+    def load(self, path: str) -> bytes:
+        """The content of a regular file. Raises OSError."""
+        self.signatures[path] = signature(path)
+        self.hashes.pop(path, None)
+        content = read_regular(path)
+        self.hashes[path] = hashlib.blake2b(content, digest_size=16).digest()
+        return content
+
+    def touched(self) -> bool:
+        """True if some file's signature is another than when it was read."""
+        return any(signature(path) != before for path, before in self.signatures.items())
+
+    def changed(self) -> bool:
+        """True if some file's content is another, is gone, or is there now. Reads what was touched."""
+        for path, before in list(self.signatures.items()):
+            now = signature(path)
+            if now == before:
+                continue
+            try:
+                content = read_regular(path)
+            except OSError:
+                return path in self.hashes or now is not None
+            if hashlib.blake2b(content, digest_size=16).digest() != self.hashes.get(path):
+                return True
+            self.signatures[path] = now
+        return False
+
+
+def read_regular(path: str) -> bytes:
+    """Raises OSError also for a FIFO, a device or a folder (without blocking on it), and for a file over the limit."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(0, "not a regular file", path)
+        if found.st_size > MAX_FILE_OCTETS:
+            raise OSError(0, f"{found.st_size} octets, at most {MAX_FILE_OCTETS} are read", path)
+        return file.read(MAX_FILE_OCTETS)
+
+
+def list_folder(folder: str) -> list[str]:
+    """Names of the files in a folder (links to files included). Raises OSError."""
+    with os.scandir(folder) as entries:
+        return [entry.name for entry in entries if not entry.is_dir()]

@@ -1,0 +1,199 @@
+"""NOTIFY over sockets: the shell around transfer/notify.py, and finding out whom to tell.
+
+Each local address has a socket of its own with a random port. What comes back is matched by the machine; what does not
+match is ignored until the deadline. Names of servers outside the zone are looked up by the system's resolver, in the
+background: nothing waits for it.
+"""
+
+import asyncio
+import ipaddress
+import secrets
+import socket
+from collections.abc import Callable, Iterable, Sequence
+
+from authdns.config import Endpoint, ZonePolicy
+from authdns.server.log import log
+from authdns.transfer.notify import Notifier, Outcome, Target, outcome_text
+from authdns.transfer.policy import Address
+from authdns.wire import name as names
+from authdns.wire.types import Type
+from authdns.zone.zone import Zone, find_rrset
+
+RESOLVE_SECONDS = 10.0
+DNS_PORT = 53
+
+
+class NotifyService:
+    """Sends NOTIFY for published zones. `ended(outcome, done)` hears of each end; `done`: it was the zone's last."""
+
+    def __init__(self, listen: Sequence[Endpoint], ended: Callable[[Outcome, bool], None]) -> None:
+        self._listen = listen
+        self._ended = ended
+        self._loop = asyncio.get_running_loop()
+        self._notifier = Notifier(lambda: secrets.randbelow(65536))
+        self._sockets: dict[str, socket.socket] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def announce(self, zone: Zone, policy: ZonePolicy) -> None:
+        """Starts telling everybody about the zone's serial."""
+        targets = configured_targets(policy)
+        apex_servers = _name_servers(zone) if policy.notify_ns else []
+        outside = []
+        for server in apex_servers:
+            if names.is_at_or_below(server, zone.apex):
+                targets += _targets(server, _addresses_in(zone, server))
+            else:
+                outside.append(server)
+        self._start(zone, targets)
+        if outside:
+            task = self._loop.create_task(self._announce_outside(zone, outside, targets))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _announce_outside(self, zone: Zone, servers: list[bytes], known: list[Target]) -> None:
+        """Servers of other people's domains: their addresses take a lookup."""
+        targets: list[Target] = []
+        for server in servers:
+            try:
+                async with asyncio.timeout(RESOLVE_SECONDS):
+                    found = await self._loop.getaddrinfo(
+                        names.to_text(server), DNS_PORT, type=socket.SOCK_DGRAM, flags=socket.AI_ADDRCONFIG
+                    )
+            except (OSError, TimeoutError, UnicodeError) as error:
+                log.warning(
+                    "zone %s/IN: no notify to %s: its address could not be found (%s)",
+                    names.zone_text(zone.apex),
+                    names.zone_text(server),
+                    error or "timeout",
+                )
+                continue
+            targets += _targets(server, [ipaddress.ip_address(entry[4][0]) for entry in found])
+        already = {target.address for target in known}
+        self._start(zone, [target for target in targets if target.address not in already])
+
+    def _start(self, zone: Zone, targets: Iterable[Target]) -> None:
+        wanted = {(target.address, target.port): target for target in reversed(list(targets))}
+        ours = [target for target in wanted.values() if not self._is_ourselves(target)]
+        if ours:
+            soa = zone.soa_rrset
+            log.info("zone %s/IN: sending notifies (serial %d)", names.zone_text(zone.apex), zone.soa.serial)
+            self._notifier.zone_changed(zone.apex, zone.soa.serial, soa, ours, self._loop.time())
+            self._poll()
+
+    def _is_ourselves(self, target: Target) -> bool:
+        """A socket can be bound to an address of this host and to no other. (Loopback: only what we listen on.)"""
+        ports = [endpoint.port for endpoint in self._listen if endpoint.host.version == target.address.version]
+        if target.port not in ports:
+            return False
+        if target.address.is_loopback:
+            return any(endpoint.host in (target.address, _wildcard(target)) for endpoint in self._listen)
+        family = socket.AF_INET6 if target.address.version == 6 else socket.AF_INET
+        with socket.socket(family, socket.SOCK_DGRAM) as sock:
+            try:
+                sock.bind((str(target.address), 0))
+            except OSError:
+                return False
+        return True
+
+    def forget(self, apex: bytes) -> None:
+        self._notifier.forget(apex)
+
+    def _poll(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        sends, outcomes = self._notifier.poll(self._loop.time())
+        for send in sends:
+            try:
+                self._socket_for(send.target).sendto(send.wire, (str(send.target.address), send.target.port))
+            except OSError as error:
+                log.warning(
+                    "zone %s/IN: notify to %s (%s): %s",
+                    names.zone_text(send.apex),
+                    send.target,
+                    send.target.label,
+                    error.strerror or error,
+                )
+        for outcome in outcomes:
+            self._end(outcome)
+        deadline = self._notifier.deadline()
+        if deadline is not None:
+            self._timer = self._loop.call_at(deadline, self._poll)
+
+    def _end(self, outcome: Outcome) -> None:
+        (log.info if outcome.rcode == 0 else log.warning)("%s", outcome_text(outcome))
+        self._ended(outcome, not self._notifier.waits_for(outcome.apex))
+
+    def _socket_for(self, target: Target) -> socket.socket:
+        """Bound to the address that the secondary knows us by, if we listen on one; else the kernel chooses."""
+        source = self._source_for(target)
+        sock = self._sockets.get(source)
+        if sock is None:
+            family = socket.AF_INET6 if target.address.version == 6 else socket.AF_INET
+            sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+            try:
+                sock.bind((source, 0))
+            except OSError:
+                sock.close()
+                raise
+            self._loop.add_reader(sock, self._readable, sock)
+            self._sockets[source] = sock
+        return sock
+
+    def _source_for(self, target: Target) -> str:
+        for endpoint in self._listen:
+            host = endpoint.host
+            same_family = host.version == target.address.version and not host.is_unspecified
+            if same_family and host.is_loopback == target.address.is_loopback:  # loopback reaches no other host
+                return str(host)
+        return str(_wildcard(target))
+
+    def _readable(self, sock: socket.socket) -> None:
+        try:
+            wire, source = sock.recvfrom(4096)
+        except OSError:
+            return  # ICMP: port unreachable; the deadline decides
+        address = ipaddress.ip_address(source[0].partition("%")[0])
+        outcome = self._notifier.receive(wire, address, source[1])
+        if outcome is not None:
+            self._end(outcome)
+
+    def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
+        for sock in self._sockets.values():
+            self._loop.remove_reader(sock)
+            sock.close()
+
+
+def _wildcard(target: Target) -> Address:
+    return ipaddress.ip_address("::" if target.address.version == 6 else "0.0.0.0")
+
+
+def configured_targets(policy: ZonePolicy) -> list[Target]:
+    """What the configuration names, with the name of the secondary it belongs to."""
+    labels = {target: secondary.name_key for secondary in policy.secondaries for target in secondary.notify_to}
+    return [Target(endpoint.host, endpoint.port, labels.get(endpoint, "configured")) for endpoint in policy.notify]
+
+
+def _name_servers(zone: Zone) -> list[bytes]:
+    """The apex NS targets but the primary itself, which MNAME names (RFC 1996 §2.1, §3.5)."""
+    ns = find_rrset(zone.names[zone.apex], Type.NS)
+    primary = zone.soa.mname.lower()
+    return [] if ns is None else [rdata.lower() for rdata in ns.rdatas if rdata.lower() != primary]
+
+
+def _addresses_in(zone: Zone, server: bytes) -> list[Address]:
+    return [
+        ipaddress.ip_address(rdata)
+        for rrset in zone.names.get(server, ())
+        if rrset.type in (Type.A, Type.AAAA)
+        for rdata in rrset.rdatas
+    ]
+
+
+def _targets(server: bytes, addresses: Iterable[Address]) -> list[Target]:
+    return [Target(address, DNS_PORT, names.zone_text(server)) for address in addresses]

@@ -1,0 +1,114 @@
+"""Requests whose answer depends on who asks: transfers. The policy decides, this module carries it out and logs it."""
+
+from collections.abc import Mapping
+from ipaddress import ip_address
+from typing import Any
+
+from authdns.answer.executor import ServedZone, ZoneTable
+from authdns.answer.respond import Responder
+from authdns.server.counters import Counters
+from authdns.server.log import stranger_log
+from authdns.server.tcp import Transfer
+from authdns.transfer.outbound import axfr
+from authdns.transfer.policy import Address, Decision, Rule, decide, plain
+from authdns.wire import name as names
+from authdns.wire.query import Query
+from authdns.wire.serial import is_newer
+from authdns.wire.types import Rcode, Type, type_to_text
+
+Source = tuple[Any, ...]
+
+
+class Requests:
+    """Answers what a Responder hands back. `rules` maps each apex to who may transfer it."""
+
+    def __init__(self, table: ZoneTable, counters: Counters, payload: int) -> None:
+        self.rules: Mapping[bytes, tuple[Rule, ...]] = {}
+        self._table = table
+        self._counters = counters
+        self._payload = payload
+
+    def may_transfer(self, address: Address) -> bool:
+        """True if the address may transfer some zone: it has a place even when all are taken."""
+        return any(decide(rules, address).allowed for rules in self.rules.values())
+
+    def over_udp(self, responder: Responder, request: bytes, query: Query, source: Source) -> bytes:
+        """IXFR may come by UDP (RFC 1995 §2): the SOA alone says "use TCP". AXFR may not (RFC 5936 §4.2)."""
+        if query.qtype == Type.AXFR:
+            return responder.refuse(request, query, Rcode.FORMERR)
+        refusal = self._refusal(responder, request, query, source)
+        return refusal if refusal is not None else responder.soa_alone(request, query)
+
+    def over_tcp(self, responder: Responder, request: bytes, query: Query, source: Source) -> bytes | Transfer:
+        refusal = self._refusal(responder, request, query, source)
+        if refusal is not None:
+            return refusal
+        served = self._table.by_apex[query.qname]
+        assert isinstance(served, ServedZone), "_refusal answers for the others"
+        serial = served.zone.soa.serial
+        if query.ixfr_serial is not None and not is_newer(serial, query.ixfr_serial):
+            self._counters.transfer("up to date")
+            stranger_log.info("%s: IXFR: up to date (serial %d)", _transfer_of(source, query), serial)
+            return responder.soa_alone(request, query)
+        return self._transfer(served, query, source)
+
+    def _refusal(self, responder: Responder, request: bytes, query: Query, source: Source) -> bytes | None:
+        served = self._table.by_apex.get(query.qname)
+        if served is None:  # RFC 5936 §2.2.1: not authoritative
+            self._log_denied(source, query, "it is not one of our zones")
+            return responder.refuse(request, query, Rcode.NOTAUTH)
+        decision = self._decide(query.qname, source)
+        if not decision.allowed:
+            self._counters.transfer("refused")
+            self._log_denied(source, query, decision.reason)
+            return responder.refuse(request, query, Rcode.REFUSED)
+        if not isinstance(served, ServedZone):
+            self._log_denied(source, query, f"it is not loaded: {served.reason}")
+            return responder.refuse(request, query, Rcode.SERVFAIL)
+        return None
+
+    def _decide(self, apex: bytes, source: Source) -> Decision:
+        return decide(self.rules.get(apex, ()), plain(ip_address(source[0].partition("%")[0])))
+
+    def _log_denied(self, source: Source, query: Query, reason: str) -> None:
+        stranger_log.warning(
+            "%s: zone transfer '%s/%s/IN' denied: %s",
+            client(source),
+            names.zone_text(query.qname),
+            type_to_text(query.qtype),
+            reason,
+        )
+
+    def _transfer(self, served: ServedZone, query: Query, source: Source) -> Transfer:
+        about = _transfer_of(source, query)
+        kind = type_to_text(query.qtype)
+        serial = served.zone.soa.serial
+
+        def started() -> None:
+            self._counters.transfer("started")
+            stranger_log.info("%s: %s started (serial %d)", about, kind, serial)
+
+        def ended(records: int, octets: int, seconds: float, complete: bool) -> None:
+            self._counters.transfer("completed" if complete else "broken off")
+            if complete:
+                stranger_log.info("%s: %s ended: %d records, %d bytes, %.3f s", about, kind, records, octets, seconds)
+            else:
+                stranger_log.warning(
+                    "%s: %s broken off by the other side after %d records, %d bytes, %.3f s",
+                    about,
+                    kind,
+                    records,
+                    octets,
+                    seconds,
+                )
+
+        return Transfer(axfr(served.zone, query, self._payload), started, ended)
+
+
+def client(source: Source) -> str:
+    """`client 192.0.2.1#4242`, as BIND's log has it."""
+    return f"client {source[0]}#{source[1]}"
+
+
+def _transfer_of(source: Source, query: Query) -> str:
+    return f"{client(source)}: transfer of '{names.zone_text(query.qname)}/IN'"

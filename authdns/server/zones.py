@@ -1,0 +1,240 @@
+"""The configured zones: reading them, keeping the last good version of each, and noticing changes.
+
+One pass looks at everything: which zones there are (folders may have new files), which files changed, which zones must
+be read again. Passes run one after the other; reading and compiling happen in one worker thread, publishing on the
+event loop. What cannot be read stays as it was: a folder that vanished takes no zone with it.
+"""
+
+import asyncio
+import gc
+import os
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from authdns.answer.executor import ServedZone
+from authdns.config import Config, ConfigProblem, ConfiguredZone, expand_zones
+from authdns.server.files import FileSet, list_folder
+from authdns.server.log import log
+from authdns.server.watch import Watcher
+from authdns.transfer.policy import Rule
+from authdns.wire import name as names
+from authdns.zone.problem import Problems, Severity
+from authdns.zone.reader import read_zone
+
+POLL_SECONDS = 5.0  # the net under lost events
+MISSING_SECONDS = 1.0  # some editors rename the old file away before they write the new one
+FREEZE_RECORDS = 10_000  # a zone so large is moved out of the garbage collector's sight: a pass over it takes long
+
+
+Result = TypeVar("Result")
+
+
+@dataclass(slots=True)
+class ZoneState:
+    """What is known of one configured zone. Times: `loaded_at` wall clock, `load_seconds` a duration."""
+
+    configured: ConfiguredZone
+    files: FileSet = field(default_factory=FileSet)
+    served: ServedZone | None = None
+    loaded_at: float = 0.0
+    load_seconds: float = 0.0
+    problems: Problems = field(default_factory=Problems)
+    missing_since: float | None = None
+
+    @property
+    def error(self) -> str | None:
+        """The first error of the last attempt to read it."""
+        return next((str(p) for p in self.problems if p.severity is Severity.ERROR), None)
+
+
+class Zones:
+    """All configured zones. `publish(apex, state)` after each successful read, `failed` after an unsuccessful one,
+    `withdrawn` when a zone is no longer configured; all three are called on the event loop."""
+
+    def __init__(
+        self,
+        config: Config,
+        publish: Callable[[bytes, ZoneState], None],
+        failed: Callable[[bytes, ZoneState], None],
+        withdrawn: Callable[[bytes], None],
+        worker: ThreadPoolExecutor,
+    ) -> None:
+        self.config = config
+        self.states: dict[bytes, ZoneState] = {}
+        self.rules: dict[bytes, tuple[Rule, ...]] = {}  # who may transfer each zone
+        self._publish = publish
+        self._failed = failed
+        self._withdrawn = withdrawn
+        self._worker = worker
+        self._loop = asyncio.get_running_loop()
+        self._wanted = asyncio.Event()
+        self._reported: set[str] = set()
+        self._unreadable: set[str] = set()
+        self.watcher = Watcher(self.wake)
+
+    def wake(self) -> None:
+        """Something may have changed: look soon."""
+        self._wanted.set()
+
+    def in_loop(self, call: Callable[[], None]) -> None:
+        """From the worker thread: run it on the event loop."""
+        self._loop.call_soon_threadsafe(call)
+
+    async def run(self, before: Callable[[], bool]) -> None:
+        """Passes for ever: after each `wake`, and every POLL_SECONDS. `before` is called before each one and says
+        whether everything is to be read again."""
+        while True:
+            try:
+                async with asyncio.timeout(POLL_SECONDS):
+                    await self._wanted.wait()
+            except TimeoutError:
+                pass
+            self._wanted.clear()
+            try:
+                await self.look(everything=before())
+            except Exception:
+                log.exception("looking for changed zone files failed; trying again")
+
+    async def look(self, *, everything: bool = False) -> None:
+        """One pass. With `everything`, zones are read again even if no file changed (SIGHUP)."""
+        configured, problems = await self._in_worker(self._expand)
+        self._report(problems)
+        self._drop_missing(configured)
+        for apex, zone in configured.items():
+            state = self.states.get(apex)
+            if state is None:
+                state = self.states[apex] = ZoneState(zone)
+            elif zone != state.configured:
+                everything_of_it = zone.file != state.configured.file
+                state.configured = zone
+                if everything_of_it:
+                    state.files = FileSet()
+            self.rules[apex] = tuple(Rule(rule.network, rule.why) for rule in zone.policy.allow_transfer)
+        await self._in_worker(self._watch)
+        stale = await self._in_worker(lambda: self._stale(everything))
+        for apex in stale:
+            await self._load(apex)
+
+    async def _in_worker(self, work: Callable[[], Result]) -> Result:
+        return await self._loop.run_in_executor(self._worker, work)
+
+    def _expand(self) -> tuple[dict[bytes, ConfiguredZone], tuple[ConfigProblem, ...]]:
+        unreadable = set()
+
+        def listed(folder: str) -> list[str]:
+            try:
+                return list_folder(folder)
+            except OSError:
+                unreadable.add(folder)
+                raise
+
+        found, problems = expand_zones(self.config, listed)
+        self._unreadable = unreadable
+        return dict(found), problems
+
+    def _report(self, problems: tuple[ConfigProblem, ...]) -> None:
+        """Each problem once, until it has gone away."""
+        texts = {str(problem) for problem in problems}
+        for text in sorted(texts - self._reported):
+            log.error("%s", text)
+        self._reported = texts
+
+    def _drop_missing(self, configured: dict[bytes, ConfiguredZone]) -> None:
+        now = self._loop.time()
+        for apex, state in list(self.states.items()):
+            if apex in configured:
+                state.missing_since = None
+            elif os.path.dirname(state.configured.file) in self._unreadable:
+                continue  # the folder is gone or closed to us, not the zone
+            elif state.missing_since is None:
+                state.missing_since = now
+                self._loop.call_later(MISSING_SECONDS * 1.1, self.wake)
+            elif now - state.missing_since >= MISSING_SECONDS:
+                del self.states[apex], self.rules[apex]
+                self._withdrawn(apex)
+
+    def _stale(self, everything: bool) -> list[bytes]:
+        """The zones to read, small files first: a huge one does not keep the others waiting."""
+        found = []
+        for apex, state in self.states.items():
+            files = state.files
+            if not files.signatures or everything or (files.touched() and files.changed()):
+                if files.signatures and self.watcher.unsettled(files.signatures):
+                    continue
+                found.append((_octets(state.configured.file), apex))
+        return [apex for _, apex in sorted(found)]
+
+    def _watch(self) -> None:
+        folders = {entry.watched_folder for entry in self.config.zones}
+        if self.config.path is not None:
+            folders |= _folders_of(str(self.config.path))
+        for state in self.states.values():
+            for path in [state.configured.file, *state.files.signatures]:
+                folders |= _folders_of(path)
+        self.watcher.watch(folders)
+
+    async def _load(self, apex: bytes) -> None:
+        state = self.states[apex]
+        files, served, problems, seconds = await self._in_worker(lambda: load_zone(state.configured.file, apex))
+        state.files, state.problems, state.load_seconds = files, problems, seconds
+        self._log_problems(apex, problems)
+        if served is None:
+            self._failed(apex, state)
+            return
+        state.served, state.loaded_at = served, time.time()
+        if served.zone.records >= FREEZE_RECORDS:
+            gc.freeze()
+        self._publish(apex, state)
+
+    def _log_problems(self, apex: bytes, problems: Problems) -> None:
+        for problem in problems:
+            if problem.severity is Severity.ERROR:
+                log.error("zone %s/IN: %s", names.zone_text(apex), problem)
+            elif problem.severity is Severity.WARNING:
+                log.warning("zone %s/IN: %s", names.zone_text(apex), problem)
+        if problems.left_out:
+            log.error("zone %s/IN: and %d more problems", names.zone_text(apex), problems.left_out)
+
+    def stop(self) -> None:
+        self.watcher.stop()
+
+
+def load_zone(path: str, apex: bytes) -> tuple[FileSet, ServedZone | None, Problems, float]:
+    """Reads, checks and compiles one zone; blocking. (files, the zone or None, problems, seconds)"""
+    begun = time.perf_counter()
+    files = FileSet()
+    with _without_collection():
+        reading = read_zone(path, apex, files.load)
+        served = None
+        if reading.zone is not None:
+            served = ServedZone(reading.zone)
+            served.compile_all()
+    return files, served, reading.problems, time.perf_counter() - begun
+
+
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """Millions of new objects, none of them garbage: the collector would walk them again and again."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _folders_of(path: str) -> set[str]:
+    """Where events about a file appear: its folder, and that of what it links to."""
+    return {os.path.dirname(path) or ".", os.path.dirname(os.path.realpath(path))}
+
+
+def _octets(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0
