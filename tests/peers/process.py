@@ -19,6 +19,7 @@ import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import ClassVar, NamedTuple, Self, TypeVar
 
@@ -154,7 +155,7 @@ class NameServer(ABC):
         with self.log_file.open("ab") as log, pinned_to(self.cores):
             # A session of its own, so that the processes it forks can be ended together with it.
             self._process = subprocess.Popen(
-                self.command(),
+                [*dying_with_parent(), *self.command()],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -305,6 +306,13 @@ def pinned_to(cores: Collection[int] | None) -> Iterator[None]:
         yield
     finally:
         os.sched_setaffinity(0, before)
+
+
+@cache
+def dying_with_parent() -> tuple[str, ...]:
+    """What to put before a command so that it ends even if the tests are killed (`setpriv` of util-linux)."""
+    setpriv = find_binary("setpriv")
+    return (setpriv, "--pdeathsig", "TERM", "--") if setpriv else ()
 
 
 def runnable(program: str, folder: Path) -> str:

@@ -62,7 +62,10 @@ class Bind(NameServer):
 
 
 class Nsd(NameServer):
-    """`nsd` with one server process and no database, so that zone files are read at start and on SIGHUP."""
+    """`nsd` with one server process, and without its rate limiting, which is on by default.
+
+    Without a database it reads the zone files at start and on SIGHUP.
+    """
 
     name: ClassVar[str] = "nsd"
 
@@ -80,6 +83,8 @@ class Nsd(NameServer):
             xfrdfile: "{self.folder}/xfrd.state"
             xfrdir: "{transfers}"
             xfrd-reload-timeout: 0
+            rrl-ratelimit: 0
+            minimal-responses: {"yes" if self.quiet else "no"}
             verbosity: {0 if self.quiet else 2}
         remote-control:
             control-enable: no

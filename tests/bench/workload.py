@@ -1,0 +1,107 @@
+"""The zones of the benchmark and the queries asked of them. The same seed gives the same of both, everywhere."""
+
+from __future__ import annotations
+
+import random
+import string
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from tests.bench.load import Query
+
+SMALL_ZONE = "small.example"
+LARGE_ZONE = "large.example"
+LARGE_NAMES = 1_000_000
+SEED = 20_240_229
+
+MIXED_QUERIES = 100_000
+NXDOMAIN_QUERIES = 200_000
+
+HEAD = """\
+$ORIGIN {zone}.
+$TTL 3600
+@ SOA ns1 hostmaster 1 86400 7200 2419200 300
+@ NS ns1
+@ NS ns2
+ns1 A 192.0.2.1
+ns1 AAAA 2001:db8::1
+ns2 A 192.0.2.2
+ns2 AAAA 2001:db8::2
+"""
+
+HOSTS, MAILS, ALIASES, CUTS = 600, 150, 100, 100  # some 1,000 names altogether
+
+
+def write_small_zone(path: Path) -> None:
+    """Some 1,000 names: hosts, mail domains, aliases, delegations, a wildcard."""
+    lines = [HEAD.format(zone=SMALL_ZONE), "@ MX 10 mx1", "@ MX 20 mx2", "mx1 A 192.0.2.3", "mx2 A 192.0.2.4"]
+    for i in range(HOSTS):
+        lines.append(f"host{i} A 198.51.{100 + i // 250}.{i % 250}")
+        if i % 2:
+            lines.append(f"host{i} AAAA 2001:db8:1::{i:x}")
+        if i % 3 == 0:
+            lines.append(f'host{i} TXT "host number {i}"')
+    for i in range(MAILS):
+        lines += [f"mail{i} MX 10 host{i}", f"mail{i} MX 20 mx2"]
+    lines += [f"alias{i} CNAME host{i}" for i in range(ALIASES)]
+    for i in range(CUTS):
+        lines += [f"cut{i} NS ns1.cut{i}", f"cut{i} NS ns2.cut{i}"]
+        lines += [f"ns1.cut{i} A 203.0.113.{i}", f"ns2.cut{i} A 203.0.113.{i + 100}"]
+    lines.append("*.wild A 192.0.2.99")
+    path.write_text("\n".join(lines) + "\n")
+
+
+def write_large_zone(path: Path) -> None:
+    """A million names with an address each."""
+    with path.open("w") as file:
+        file.write(HEAD.format(zone=LARGE_ZONE))
+        file.writelines(f"n{i} A 10.{i >> 16 & 255}.{i >> 8 & 255}.{i & 255}\n" for i in range(LARGE_NAMES))
+
+
+def mixed() -> list[Query]:
+    """Every kind of answer; every second query with EDNS."""
+    dice = random.Random(SEED)
+    makers: dict[Callable[[], Query], int] = {  # with its share in percent
+        lambda: Query(f"host{dice.randrange(HOSTS)}", "A"): 25,
+        lambda: Query(f"host{dice.randrange(HOSTS // 2) * 2 + 1}", "AAAA"): 10,
+        lambda: Query(f"host{dice.randrange(HOSTS // 3) * 3}", "TXT"): 5,
+        lambda: Query(f"mail{dice.randrange(MAILS)}", "MX"): 10,
+        lambda: Query(f"host{dice.randrange(HOSTS)}", "SRV"): 10,  # no data
+        lambda: Query(f"{label(dice)}", "A", "NXDOMAIN"): 20,
+        lambda: Query(f"{label(dice)}.wild", "A"): 5,
+        lambda: Query(f"www.cut{dice.randrange(CUTS)}", "A"): 7,
+        lambda: Query(f"alias{dice.randrange(ALIASES)}", "A"): 8,
+    }
+    chosen = dice.choices(list(makers), list(makers.values()), k=MIXED_QUERIES)
+    made = (make() for make in chosen)
+    return [q._replace(name=f"{q.name}.{SMALL_ZONE}", edns=i % 2 == 0) for i, q in enumerate(made)]
+
+
+def nxdomain() -> list[Query]:
+    """Random labels, none of which exists."""
+    dice = random.Random(SEED + 1)
+    return [Query(f"{label(dice)}.{SMALL_ZONE}", "A", "NXDOMAIN") for _ in range(NXDOMAIN_QUERIES)]
+
+
+def one() -> list[Query]:
+    """One existing name."""
+    return [Query(f"host7.{SMALL_ZONE}", "A")]
+
+
+def million() -> list[Query]:
+    """Existing names, uniformly random over a million."""
+    dice = random.Random(SEED + 2)
+    return [Query(f"n{dice.randrange(LARGE_NAMES)}.{LARGE_ZONE}", "A") for _ in range(LARGE_NAMES)]
+
+
+def label(dice: random.Random) -> str:
+    """12 letters: not the name of anything above."""
+    return "".join(dice.choices(string.ascii_lowercase, k=12))
+
+
+def describe() -> Iterator[str]:
+    yield f"mixed    {SMALL_ZONE}, ~1,000 names: A 25 %, AAAA 10 %, TXT 5 %, MX with additional 10 %, no data 10 %,"
+    yield "         NXDOMAIN 20 %, wildcard 5 %, referral with glue 7 %, CNAME 8 %; every second query with EDNS"
+    yield f"nxdomain {SMALL_ZONE}: random labels that do not exist"
+    yield f"one      {SMALL_ZONE}: one existing name, type A"
+    yield f"million  {LARGE_ZONE}, {LARGE_NAMES:,} names: uniformly random over them, type A"
