@@ -1,0 +1,55 @@
+# make run   — serve zones/ on 127.0.0.1 and ::1, port 5353; nothing to configure, no root
+# make test  — everything that CI runs; as root it installs the real peers (BIND, NSD, Knot, unbound) that it talks to
+# make bench — CPU time per query against the peers that are installed
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: run test lint unit peers bench format clean
+
+$(VENV)/.run: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "authdns needs Python 3.11 or newer"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
+	  { echo "no virtual environment could be made; on Debian: apt install python3-venv"; exit 1; }
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+run: $(VENV)/.run
+	@echo "Try, in another terminal:"
+	@echo "  dig @127.0.0.1 -p 5353 example.com MX"
+	@echo "  dig @127.0.0.1 -p 5353 anything.wild.example.com A"
+	@echo "  dig @127.0.0.1 -p 5353 www.dept.example.com A       # a delegation: referral with glue"
+	@echo "  dig @::1 -p 5353 +tcp mail._domainkey.example.com TXT"
+	@echo "  dig @127.0.0.1 -p 5353 -x 192.0.2.80"
+	@echo "Edit a file below zones/ and ask again; Ctrl-C stops."
+	@exec $(BIN)/authdns serve --zones zones
+
+peers:
+	@sh tests/peers/install.sh
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: peers lint
+	$(BIN)/pytest --cov --cov-report=term:skip-covered
+
+unit: $(VENV)/.dev
+	$(BIN)/pytest -m "not interop"
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m tests.bench
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) build *.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,29 @@
+#!/bin/sh
+# Installs the real servers and tools that the interop tests talk to, when that is possible (Debian, root).
+# Without them those tests are skipped, loudly; with AUTHDNS_REQUIRE_PEERS=1 (as in CI) they fail.
+set -eu
+
+missing=""
+need() { # command package
+    command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ] || missing="$missing $2"
+}
+need named bind9
+need dig bind9-dnsutils
+need named-checkzone bind9-utils
+need nsd nsd
+need knotd knot
+need kdig knot-dnsutils
+need unbound unbound
+[ -z "$missing" ] && exit 0
+
+if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null 2>&1; then
+    echo "Not installed:$missing. The tests that need them will be skipped." >&2
+    echo "To run them all:  sudo apt-get install --no-install-recommends$missing" >&2
+    exit 0
+fi
+echo "Installing$missing for the interop tests"
+# RUNLEVEL=1: the packages' services are not to be started on this machine.
+export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1
+apt-get update -qq
+# shellcheck disable=SC2086
+apt-get install -y -qq --no-install-recommends $missing >/dev/null
