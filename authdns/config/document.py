@@ -119,10 +119,15 @@ def read_document(text: bytes, file: str) -> Document:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
         raise _refusal(document, line, column, _syntax_message(error, document, line)) from None
-    except (ValueError, OverflowError) as error:  # an escape such as "\UFFFFFFFF", which the scanner hands to chr()
+    except (ValueError, OverflowError):  # the scanner hands "\UFFFFFFFF" to chr(), and the digits of %YAML to int()
         mark = loader.get_mark() if loader else None
         line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
-        raise _refusal(document, line, column, f"not valid YAML: {error}") from None
+        raise _refusal(
+            document,
+            line,
+            column,
+            "not valid YAML: an escape that stands for no character, or a number that is too long",
+        ) from None
     return document
 
 

@@ -151,12 +151,19 @@ class DefaultsModel(PolicyModel):
     """Applies to each zone that does not say otherwise, key by key."""
 
 
+_NO_FILE: dict[str, Any] = {"not": {"required": ["file"]}}
+
+
 class ZoneModel(PolicyModel):
     """One zone (`zone` and `file`), or all the zone files of a folder (`folder`), or those of a pattern (`glob`)."""
 
     model_config = ConfigDict(
         json_schema_extra={
-            "oneOf": [{"required": ["zone", "file"]}, {"required": ["folder"]}, {"required": ["glob"]}],
+            "oneOf": [
+                {"required": ["zone", "file"]},
+                {"required": ["folder"], **_NO_FILE},
+                {"required": ["glob"], **_NO_FILE},
+            ],
         }
     )
 
@@ -279,7 +286,19 @@ class FileModel(Model):
 
 def json_schema() -> dict[str, Any]:
     """JSON Schema (2020-12) of the configuration file, for editors. The same object each time it is printed."""
-    return {"$schema": DIALECT, **FileModel.model_json_schema(by_alias=True)}
+    return {"$schema": DIALECT, **_tidied(FileModel.model_json_schema(by_alias=True))}
+
+
+def _tidied(schema: Any) -> Any:
+    """Without pydantic's titles, which repeat the keys, and without `null` as a default: here it means "not said"."""
+    if isinstance(schema, list):
+        return [_tidied(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    kept = {key: _tidied(part) for key, part in schema.items() if part is not None}
+    if "$defs" not in kept and isinstance(kept.get("title"), str):
+        del kept["title"]
+    return kept
 
 
 # Where each mapping of fixed keys stands. `*` is an index or a name that the user chose.

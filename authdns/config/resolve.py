@@ -73,6 +73,15 @@ class _Resolver:
     def at(self, *location: str | int) -> Node:
         return self.document.root.find(location)
 
+    def names_of(self, section: str) -> list[str]:
+        """The names that were declared in a section, also those whose values were reported and taken out."""
+        node = self.at(section)
+        return [] if node is self.document.root else [*(str(step) for step, _ in node.children()), *sorted(node.broken)]
+
+    def is_broken(self, section: str, name: str) -> bool:
+        """The name, or its whole section, was reported already: whoever uses it is not to blame."""
+        return section in self.document.root.broken or name in self.at(section).broken
+
     def report(self, node: Node, message: str, *, at_key: bool = False) -> None:
         self.document.report(node, message, at_key=at_key)
 
@@ -192,15 +201,15 @@ class _Resolver:
         """`text` is neither an address nor a list. If it looks like a name, say which names there are."""
         if not _LIST_NAME.fullmatch(text) or text[0].isdigit():
             self.report(node, str(error))
-        elif text in self.at("addresses").broken:
-            return  # the list exists, but it was reported and taken out
+        elif self.is_broken("addresses", text):
+            return
         elif text in self.model.secondaries or text in presets():
             message = f"expected an address or a list of `addresses`; {quoted(text)} is a secondary"
             self.report(node, f"{message}, which belongs under `secondaries`")
         elif text in _BUILT_IN_LISTS:
             self.report(node, f"no list {quoted(text)} in `addresses`; {_BUILT_IN_LISTS[text]}")
         else:
-            self.report(node, f"no list {quoted(text)} in `addresses`{_did_you_mean(text, self.model.addresses)}")
+            self.report(node, f"no list {quoted(text)} in `addresses`{_did_you_mean(text, self.names_of('addresses'))}")
 
     # -- secondaries ---------------------------------------------------------------------------------------------
 
@@ -248,7 +257,7 @@ class _Resolver:
     def secondary_named(self, key: str, node: Node) -> Secondary | None:
         if key in self.secondaries:
             return self.secondaries[key]
-        if key in self.at("secondaries").broken:
+        if self.is_broken("secondaries", key):
             return None
         if (preset := presets().get(key)) is not None:
             if not preset.transfer_from:
@@ -261,7 +270,9 @@ class _Resolver:
             message = f"expected the name of a secondary, found the address or list {quoted(key)}"
             self.report(node, f"{message}; it belongs under `allow-transfer`, or a secondary's `transfer-from`")
         else:
-            self.report(node, f"no secondary {quoted(key)}{_did_you_mean(key, [*self.model.secondaries, *presets()])}")
+            self.report(
+                node, f"no secondary {quoted(key)}{_did_you_mean(key, [*self.names_of('secondaries'), *presets()])}"
+            )
         return None
 
     # -- zones ---------------------------------------------------------------------------------------------------

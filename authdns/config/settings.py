@@ -10,7 +10,7 @@ from pathlib import Path, PurePath
 
 from authdns.config.models import LogModel, TcpModel
 from authdns.config.problem import Where
-from authdns.config.values import Address, Endpoint, Network
+from authdns.config.values import Endpoint, Network
 
 ZONE_SUFFIX = ".zone"
 
@@ -22,9 +22,6 @@ class TransferRule:
 
     network: Network
     why: str
-
-    def matches(self, address: Address) -> bool:
-        return address in self.network
 
 
 @dataclass(frozen=True, slots=True)

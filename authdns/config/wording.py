@@ -78,13 +78,13 @@ def unknown_key(location: Location) -> str:
         return f"{message}; did you mean `{meant}`?"
     if (hyphenated == "name" and "zone" in known) or (hyphenated == "address" and "listen" in known):
         return f"{message}; did you mean `{'zone' if hyphenated == 'name' else 'listen'}`?"
+    if " " in meant:
+        return f"{message}; {meant}"
     if near := nearest(hyphenated, known):
         return f"{message}; did you mean `{near}`?"
     if homes := _homes(meant or hyphenated):
         called = f"`{meant}`, as it is called here," if meant else "it"
         return f"{message} here; {called} belongs {' or '.join(homes)}"
-    if meant:
-        return f"{message}; {meant}"
     return f"{message}; the keys here are {', '.join(known)}"
 
 

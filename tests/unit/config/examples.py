@@ -1,0 +1,70 @@
+"""Configurations that the tests share: the whole grammar on one page, and the smallest useful ones."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from authdns.config import Config, ConfigError, parse_config
+
+PATH = Path("/etc/authdns/authdns.yaml")
+ENVIRON: Mapping[str, str] = {"HOME": "/home/ada"}
+
+FULL = """\
+x-hidden: &office [192.0.2.0/24, "2001:db8::/32"]   # a place for anchors
+listen: ["127.0.0.1:5353", "[::1]:5353"]
+state: /var/lib/authdns
+identity: ns1.example.com
+version: "authdns"
+edns-size: 1232
+addresses:
+  office: *office
+  everyone-in: [office, 198.51.100.7]
+secondaries:
+  freedns: {preset: freedns}
+  mine:
+    name: ns2.example.net
+    transfer-from: [198.51.100.53, office]
+    notify-to: [198.51.100.53, "198.51.100.54:5300"]
+defaults:
+  secondaries: [freedns]
+  allow-transfer: []
+  notify: []
+zones:
+  - zone: example.com
+    file: example.com.zone
+    secondaries: [freedns, mine]
+    allow-transfer: [office, 192.0.2.1]
+    notify: ["192.0.2.1:5300"]
+    notify-ns: true
+  - folder: zones
+    secondaries: [freedns]
+  - glob: "/etc/authdns/z/*.db"
+metrics: {listen: "127.0.0.1:9153"}
+log: {format: json, level: debug}
+tcp: {connections: 100, per-client: 3, idle-seconds: 2.5, pipelined: 6}
+"""
+
+SMALL = "zones: [{folder: zones}]"
+
+SINGLE_TEXTS = """\
+listen: 127.0.0.1
+addresses: {office: 192.0.2.0/24}
+secondaries: {mine: {name: ns2.example.net, transfer-from: 198.51.100.53}}
+zones:
+  - {zone: example.com, file: example.com.zone, secondaries: mine, allow-transfer: office, notify: 192.0.2.9}
+metrics: off
+"""
+
+ALL = {"full": FULL, "small": SMALL, "single texts": SINGLE_TEXTS, "empty": "", "sections empty": "zones:\nlog:\n"}
+
+
+def parse(text: str, environ: Mapping[str, str] = ENVIRON) -> Config:
+    return parse_config(text.encode(), path=PATH, environ=environ)
+
+
+def problems(text: str) -> list[str]:
+    """`line:column path: message` of every problem."""
+    try:
+        parse(text)
+    except ConfigError as error:
+        return [f"{p.where.line}:{p.where.column} {p.path}: {p.message}" for p in error.problems]
+    return []

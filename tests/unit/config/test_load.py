@@ -1,0 +1,233 @@
+"""What a configuration means: every key of the grammar, every default."""
+
+from collections.abc import Mapping
+from dataclasses import FrozenInstanceError
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+
+import pytest
+
+from authdns.config import (
+    ConfigError,
+    Endpoint,
+    LogModel,
+    TcpModel,
+    ZonePolicy,
+    default_config,
+    load_config,
+    presets,
+)
+from tests.unit.config.examples import ALL, ENVIRON, FULL, PATH, SINGLE_TEXTS, parse
+
+
+def rules(policy: ZonePolicy) -> list[tuple[str, str]]:
+    return [(str(rule.network), rule.why) for rule in policy.allow_transfer]
+
+
+def test_every_key_of_the_grammar_is_read() -> None:
+    config = parse(FULL)
+    assert list(map(str, config.listen)) == ["127.0.0.1:5353", "[::1]:5353"]
+    assert config.state == Path("/var/lib/authdns")
+    assert (config.identity, config.version, config.edns_size) == ("ns1.example.com", "authdns", 1232)
+    assert str(config.metrics) == "127.0.0.1:9153"
+    assert (config.log.format, config.log.level) == ("json", "debug")
+    assert (config.tcp.connections, config.tcp.per_client) == (100, 3)
+    assert (config.tcp.idle_seconds, config.tcp.pipelined) == (2.5, 6)
+    assert config.path == PATH
+    single, folder, glob = config.zones
+    assert (single.zone, single.file) == (b"\x07example\x03com\0", "/etc/authdns/example.com.zone")
+    assert (folder.folder, glob.glob) == ("/etc/authdns/zones", "/etc/authdns/z/*.db")
+    assert (str(single.where), single.where.path) == ("/etc/authdns/authdns.yaml:21:5", "zones[0]")
+
+
+def test_a_zone_policy_says_where_each_permission_comes_from() -> None:
+    single = parse(FULL).zones[0].policy
+    assert rules(single) == [
+        ("69.65.50.192/32", "secondary freedns"),
+        ("2001:1850:1:5:800::6b/128", "secondary freedns"),
+        ("198.51.100.53/32", "secondary mine"),
+        ("192.0.2.0/24", "secondary mine"),
+        ("2001:db8::/32", "secondary mine"),
+        ("192.0.2.1/32", "zones[0].allow-transfer"),
+    ]
+    notified = ["69.65.50.192:53", "198.51.100.53:53", "198.51.100.54:5300", "192.0.2.1:5300"]
+    assert list(map(str, single.notify)) == notified
+    assert [secondary.public_name for secondary in single.secondaries] == ["ns2.afraid.org", "ns2.example.net"]
+
+
+def test_a_rule_of_a_named_list_names_the_list_in_which_the_address_stands() -> None:
+    config = parse(
+        "addresses: {all: [office, 192.0.2.9], office: 10.0.0.0/8}\n"
+        "defaults: {allow-transfer: [all, '::1']}\n"
+        "zones: [{folder: z}]\n"
+    )
+    assert rules(config.zones[0].policy) == [
+        ("10.0.0.0/8", "addresses.office"),
+        ("192.0.2.9/32", "addresses.all"),
+        ("::1/128", "defaults.allow-transfer"),
+    ]
+
+
+def test_defaults_apply_key_by_key_and_an_empty_list_replaces_them() -> None:
+    config = parse(
+        "defaults: {secondaries: puck, allow-transfer: 192.0.2.1, notify: 192.0.2.2, notify-ns: false}\n"
+        "zones: [{folder: a}, {folder: b, secondaries: [], notify-ns: true}, {folder: c, allow-transfer: []}]\n"
+    )
+    first, second, third = (entry.policy for entry in config.zones)
+    assert [rule[1] for rule in rules(first)] == ["secondary puck", "secondary puck", "defaults.allow-transfer"]
+    assert not first.notify_ns
+    assert rules(second) == [("192.0.2.1/32", "defaults.allow-transfer")]
+    assert second.notify == (Endpoint(ip_address("192.0.2.2"), 53),)
+    assert second.notify_ns
+    assert [rule[1] for rule in rules(third)] == ["secondary puck", "secondary puck"]
+
+
+def test_without_a_word_nobody_may_transfer_and_the_name_servers_are_notified() -> None:
+    assert parse("zones: [{folder: z}]").zones[0].policy == ZonePolicy((), (), True, ())
+
+
+def test_an_empty_file_is_all_defaults() -> None:
+    config = parse("# nothing but a comment\n")
+    assert list(map(str, config.listen)) == ["0.0.0.0:53", "[::]:53"]
+    assert str(config.metrics) == "127.0.0.1:9153"
+    assert (config.identity, config.version, config.edns_size, config.zones) == (None, None, 1232, ())
+    assert (config.log, config.tcp) == (LogModel(), TcpModel())
+    assert (config.tcp.connections, config.tcp.per_client) == (4096, 32)
+    assert (config.tcp.idle_seconds, config.tcp.pipelined) == (10, 64)
+
+
+@pytest.mark.parametrize("switched_off", ["metrics: off", "metrics: null", "metrics:", "metrics: false"])
+def test_metrics_can_be_switched_off(switched_off: str) -> None:
+    assert parse(switched_off).metrics is None
+
+
+def test_metrics_can_be_switched_on_without_saying_where() -> None:
+    assert str(parse("metrics: on").metrics) == "127.0.0.1:9153"
+    assert str(parse("metrics: {listen: 192.0.2.1}").metrics) == "192.0.2.1:9153"
+
+
+def test_a_single_text_stands_for_a_list_of_one() -> None:
+    config = parse(SINGLE_TEXTS)
+    assert list(map(str, config.listen)) == ["127.0.0.1:53"]
+    assert rules(config.zones[0].policy) == [
+        ("198.51.100.53/32", "secondary mine"),
+        ("192.0.2.0/24", "addresses.office"),
+    ]
+
+
+@pytest.mark.parametrize("text", ALL.values(), ids=ALL.keys())
+def test_the_examples_are_without_problems(text: str) -> None:
+    parse(text)
+
+
+@pytest.mark.parametrize(
+    ("environ", "state"),
+    [
+        ({"STATE_DIRECTORY": "/var/lib/authdns", "HOME": "/home/ada"}, "/var/lib/authdns"),
+        ({"STATE_DIRECTORY": "/var/lib/authdns:/var/lib/second"}, "/var/lib/authdns"),
+        ({"XDG_STATE_HOME": "/s", "HOME": "/home/ada"}, "/s/authdns"),
+        ({"STATE_DIRECTORY": "", "XDG_STATE_HOME": "", "HOME": "/home/ada"}, "/home/ada/.local/state/authdns"),
+    ],
+)
+def test_the_state_folder_comes_from_the_environment(environ: Mapping[str, str], state: str) -> None:
+    assert parse("", environ).state == Path(state)
+
+
+def test_without_a_home_the_state_folder_has_to_be_said() -> None:
+    with pytest.raises(ConfigError, match="expected `state`"):
+        parse("", {})
+    assert parse("state: here", {}).state == Path("/etc/authdns/here")
+
+
+def test_paths_are_relative_to_the_file_and_the_home_folder_is_known() -> None:
+    config = parse("state: ~/state\nzones: [{folder: ../z}, {zone: a.example, file: /srv/a}, {glob: '~/*.db'}]\n")
+    assert config.state == Path("/home/ada/state")
+    assert [entry.folder or entry.file or entry.glob for entry in config.zones] == [
+        "/etc/authdns/../z",
+        "/srv/a",
+        "/home/ada/*.db",
+    ]
+    assert [entry.watched_folder for entry in config.zones] == ["/etc/authdns/../z", "/srv", "/home/ada"]
+
+
+def test_a_preset_is_used_by_its_name_and_its_keys_can_be_replaced() -> None:
+    config = parse(
+        "secondaries: {he: {preset: hurricane-electric, notify-to: 192.0.2.1}}\n"
+        "zones: [{folder: z, secondaries: [he, puck]}]\n"
+    )
+    hurricane, puck = config.zones[0].policy.secondaries
+    assert hurricane.preset == "hurricane-electric"
+    assert hurricane.transfer_from == presets()["hurricane-electric"].transfer_from
+    assert list(map(str, hurricane.notify_to)) == ["192.0.2.1:53"]
+    assert hurricane.public_names == ("ns1.he.net", "ns2.he.net", "ns3.he.net", "ns4.he.net", "ns5.he.net")
+    assert puck.name_key == puck.preset == "puck"
+
+
+def test_a_declared_secondary_comes_before_the_preset_of_the_same_name() -> None:
+    config = parse("secondaries: {puck: {transfer-from: 192.0.2.1}}\nzones: [{folder: z, secondaries: puck}]\n")
+    assert config.zones[0].policy.secondaries[0].transfer_from == (ip_network("192.0.2.1/32"),)
+
+
+def test_notify_goes_where_the_secondary_pulls_from_unless_it_says_otherwise() -> None:
+    def notified(secondary: str) -> list[str]:
+        config = parse(f"secondaries: {{s: {{{secondary}}}}}\nzones: [{{folder: z, secondaries: s}}]\n")
+        return list(map(str, config.zones[0].policy.notify))
+
+    assert notified("transfer-from: [192.0.2.1, 192.0.2.128/25, '2001:db8::1']") == ["192.0.2.1:53", "[2001:db8::1]:53"]
+    assert notified("transfer-from: 192.0.2.1, notify-to: []") == []
+    assert notified("preset: buddyns, transfer-from: 192.0.2.1") == ["192.0.2.1:53"]
+
+
+def test_a_named_list_of_single_addresses_can_be_notified() -> None:
+    config = parse("addresses: {peers: [192.0.2.1, '2001:db8::1']}\nzones: [{folder: z, notify: peers}]\n")
+    assert list(map(str, config.zones[0].policy.notify)) == ["192.0.2.1:53", "[2001:db8::1]:53"]
+
+
+def test_anchors_aliases_and_merges_are_yamls_own_variables() -> None:
+    config = parse(
+        "x-base: &base {secondaries: puck, allow-transfer: 192.0.2.1}\n"
+        "zones:\n  - {<<: *base, folder: a}\n  - {<<: *base, folder: b, allow-transfer: []}\n"
+    )
+    first, second = (entry.policy for entry in config.zones)
+    assert len(first.allow_transfer) == 3
+    assert len(second.allow_transfer) == 2
+
+
+def test_an_international_name_is_accepted() -> None:
+    config = parse("zones: [{zone: bücher.example, file: b}, {zone: 0/25.2.0.192.in-addr.arpa., file: r}]")
+    assert config.zones[0].zone == b"\x0dxn--bcher-kva\x07example\0"
+    assert config.zones[1].zone == b"\x040/25\x012\x010\x03192\x07in-addr\x04arpa\0"
+
+
+def test_a_config_does_not_change() -> None:
+    config = parse(FULL)
+    with pytest.raises(FrozenInstanceError):
+        config.edns_size = 512  # type: ignore[misc]
+    assert hash(config.zones[0].policy) == hash(parse(FULL).zones[0].policy)
+
+
+def test_an_unreadable_file_is_a_problem_like_any_other() -> None:
+    def read(path: Path) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    with pytest.raises(ConfigError) as caught:
+        load_config(PATH, environ=ENVIRON, read=read)
+    assert str(caught.value) == "/etc/authdns/authdns.yaml: cannot read the configuration: Permission denied"
+
+
+def test_a_file_is_read_from_the_disk(tmp_path: Path) -> None:
+    path = tmp_path / "authdns.yaml"
+    path.write_text("\ufeffzones: [{folder: z}]\r\n", encoding="utf-8")
+    assert load_config(path, environ=ENVIRON).zones[0].folder == str(tmp_path / "z")
+
+
+def test_without_a_file_one_folder_is_served_on_loopback() -> None:
+    config = default_config(Path("zones"), environ=ENVIRON)
+    assert list(map(str, config.listen)) == ["127.0.0.1:5353", "[::1]:5353"]
+    assert [entry.folder for entry in config.zones] == ["zones"]
+    assert config.zones[0].policy == ZonePolicy()
+    assert str(config.metrics) == "127.0.0.1:9153"
+    assert config.path is None
+    assert str(config.zones[0].where) == "built-in configuration"
+    with pytest.raises(ConfigError, match="expected `state`"):
+        default_config(Path("zones"), environ={})
