@@ -70,7 +70,10 @@ class Result:
 
 
 class Generator(ABC):
-    """Keeps a number of queries outstanding at a server. `cores` is where it runs."""
+    """Keeps a number of queries outstanding at a server. `cores` is where it runs.
+
+    More than some 250 outstanding overflow a receive buffer of the size that Linux gives by default.
+    """
 
     name: str
 
