@@ -86,11 +86,10 @@ class _Resolver:
         self.document.report(node, message, at_key=at_key)
 
     def listen(self) -> tuple[Endpoint, ...]:
-        """Port 0 lets the system choose one, for tests."""
         found: list[Endpoint] = []
         for text, node in _each(self.model.listen, self.at("listen")):
             try:
-                endpoint = parse_endpoint(text, lowest_port=0)
+                endpoint = parse_endpoint(text, listening=True)
             except BadValue as error:
                 self.report(node, str(error))
                 continue
@@ -107,7 +106,7 @@ class _Resolver:
         if self.model.metrics is None:
             return None
         try:
-            return parse_endpoint(self.model.metrics.listen, default_port=METRICS_PORT, lowest_port=0)
+            return parse_endpoint(self.model.metrics.listen, default_port=METRICS_PORT, listening=True)
         except BadValue as error:
             self.report(self.at("metrics", "listen"), str(error))
             return None

@@ -48,37 +48,41 @@ class Endpoint:
         return f"{self.host}:{self.port}" if self.host.version == 4 else f"[{self.host}]:{self.port}"
 
 
-def parse_endpoint(text: str, *, default_port: int = DNS_PORT, lowest_port: int = 1) -> Endpoint:
-    """`192.0.2.1`, `192.0.2.1:5353`, `::1`, `[::1]` or `[::1]:5353`. Raises BadValue."""
+def parse_endpoint(text: str, *, default_port: int = DNS_PORT, listening: bool = False) -> Endpoint:
+    """`192.0.2.1`, `192.0.2.1:5353`, `::1`, `[::1]` or `[::1]:5353`. Raises BadValue.
+
+    `listening`: port 0 is allowed, the system then chooses one.
+    """
     if bracketed := _BRACKETED.fullmatch(text):
         host, port = bracketed[1], bracketed[2]
         if ":" not in host:
-            raise _no_endpoint(text)
+            raise _no_endpoint(text, default_port, listening)
     elif text.count(":") == 1:
         host, _, port = text.partition(":")
         if not port.isascii() or not port.isdigit() or len(port) > 5:
-            raise _no_endpoint(text)
+            raise _no_endpoint(text, default_port, listening)
     else:
         host, port = text, None
     try:
         address = ip_address(host)
     except ValueError:
-        raise _no_endpoint(text) from None
+        raise _no_endpoint(text, default_port, listening) from None
     number = default_port if port is None else int(port)
+    lowest_port = 0 if listening else 1
     if not lowest_port <= number <= MAX_PORT:
         raise BadValue(f"expected a port from {lowest_port} to {MAX_PORT}, found {number}")
     return Endpoint(_unmapped(address), number)
 
 
-def _no_endpoint(text: str) -> BadValue:
+def _no_endpoint(text: str, default_port: int, listening: bool) -> BadValue:
     message = f"expected an address with or without a port, found {quoted(text)}"
-    if text and (anywhere := _ANY_HOST.fullmatch(text)):
-        port = anywhere[1] or DNS_PORT
+    if listening and text and (anywhere := _ANY_HOST.fullmatch(text)):
+        port = anywhere[1] or default_port
         hint = f'for every address write "0.0.0.0:{port}" and "[::]:{port}"'
     elif (foreign := _FOREIGN_PORT.fullmatch(text)) and _is_address(foreign[1]):
         hint = f'write "{Endpoint(ip_address(foreign[1]), int(foreign[2]))}"'
     elif text.partition(":")[0] == "localhost":
-        port = text.partition(":")[2] or DNS_PORT
+        port = text.partition(":")[2] or default_port
         hint = f'write "127.0.0.1:{port}" and "[::1]:{port}"'
     elif "/" in text and _is_network(text):
         hint = "a prefix stands for many addresses; one is needed here"

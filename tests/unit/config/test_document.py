@@ -4,7 +4,7 @@ import json
 import time
 
 import pytest
-from hypothesis import example, given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from authdns.config import Config, ConfigError, parse_config
@@ -102,11 +102,13 @@ def read(text: bytes) -> Config | None:
 
 
 @given(st.binary())
+@settings(deadline=None)
 def test_no_bytes_make_it_fail(text: bytes) -> None:
     read(text)
 
 
 @given(st.text(st.sampled_from(list("ab01:-[]{}*&!|>'\"#%@,?\\ \n\t\x85\ud7ffü<~.+_=xUu")), max_size=60))
+@settings(deadline=None)
 @example("a: 0x_")
 @example("a: !!bool maybe")
 @example("a: !!int x")
@@ -161,10 +163,12 @@ trees = st.recursive(
 
 
 @given(st.dictionaries(keys, trees, max_size=6))
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_no_tree_of_known_keys_makes_it_fail(tree: dict[str, object]) -> None:
     read(json.dumps(tree).encode())  # JSON is YAML
 
 
 @given(st.integers(0, len(FULL)), st.integers(0, 12), st.text(st.sampled_from(list(" \n:-[]{}a1*&")), max_size=3))
+@settings(deadline=None)
 def test_no_edit_of_a_good_file_makes_it_fail(at: int, removed: int, inserted: str) -> None:
     read((FULL[:at] + inserted + FULL[at + removed :]).encode())

@@ -3,7 +3,7 @@
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from authdns.config import BadValue, Endpoint, parse_domain, parse_endpoint, parse_network
@@ -26,6 +26,7 @@ def test_an_endpoint(text: str, shown: str) -> None:
 
 
 @given(st.ip_addresses(), st.integers(1, 65535))
+@settings(deadline=None)
 def test_an_endpoint_reads_back_what_it_shows(host: IPv4Address | IPv6Address, port: int) -> None:
     plain = (isinstance(host, IPv6Address) and host.ipv4_mapped) or host
     endpoint = Endpoint(plain, port)
@@ -54,15 +55,21 @@ def test_an_endpoint_reads_back_what_it_shows(host: IPv4Address | IPv6Address, p
 )
 def test_what_is_no_endpoint_says_what_to_write(text: str, hint: str) -> None:
     with pytest.raises(BadValue) as caught:
-        parse_endpoint(text)
+        parse_endpoint(text, listening=True)
     assert str(caught.value).startswith(f"expected an address with or without a port, found `{text}`; {hint}")
+
+
+def test_a_target_is_never_every_address() -> None:
+    for text in ("*", ":5353"):
+        with pytest.raises(BadValue, match="such as"):
+            parse_endpoint(text)
 
 
 def test_a_port_has_its_range() -> None:
     for text in ("192.0.2.1:0", "192.0.2.1:65536"):
         with pytest.raises(BadValue, match="expected a port from 1 to 65535"):
             parse_endpoint(text)
-    assert parse_endpoint("192.0.2.1:0", lowest_port=0) == Endpoint(ip_address("192.0.2.1"), 0)
+    assert parse_endpoint("192.0.2.1:0", listening=True) == Endpoint(ip_address("192.0.2.1"), 0)
 
 
 @pytest.mark.parametrize(
@@ -117,6 +124,7 @@ def test_what_is_no_domain_says_why(text: str, message: str) -> None:
 
 
 @given(st.text())
+@settings(deadline=None)
 def test_no_text_makes_a_parser_fail_otherwise(text: str) -> None:
     for parse in (parse_endpoint, parse_network, parse_domain):
         try:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from authdns.config import BadValue, expand_zones, stem_of_zone, zone_name_of_file
@@ -106,6 +106,7 @@ labels = st.lists(st.binary(min_size=1, max_size=63), max_size=3)
 
 
 @given(labels)
+@settings(deadline=None)
 def test_a_zone_finds_back_from_its_file_name(made: list[bytes]) -> None:
     apex = b"".join(bytes((len(label),)) + label for label in made).lower() + b"\0"
     stem = stem_of_zone(apex)
