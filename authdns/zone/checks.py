@@ -365,8 +365,6 @@ class _Checker:
                 return
             seen.append(name)
             found = find_rrset(self._rrsets(name) or (), Type.CNAME) if self._fate(name) is _Fate.ALIAS else None
-            if found is not None and self._zone.dnames and self._rrsets(name) is None:
-                return
 
     def _synthesized_from(self, name: bytes) -> bytes | None:
         """The wildcard that answers for `name`, if one does."""

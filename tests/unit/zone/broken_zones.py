@@ -202,6 +202,15 @@ CASES = [
         "ww-", "an SRV that points at an alias", "_x._tcp SRV 0 0 1 srv\nsrv CNAME ns1", "srv.example.com. is an alias"
     ),
     Case("---", "an SRV that says there is no such service", "_x._tcp SRV 0 0 0 ."),
+    Case(
+        "w--",
+        "an SRV that says there is no such service beside one",
+        "_x._tcp SRV 0 0 0 .\n_x._tcp SRV 0 0 1 ns1",
+        "yet there is another SRV",
+    ),
+    Case("w--", "an HTTPS alias of a name that does not exist", "@ HTTPS 0 web", "web.example.com. does not exist"),
+    Case("---", "an HTTPS alias of a name that has no address", "@ HTTPS 0 web\nweb HTTPS 1 ns1"),
+    Case("---", "aliases and mail for names in a delegated zone", "sub NS ns1\n@ MX 1 m.sub\nwww CNAME www.sub"),
     Case("w--", "an SRV with port 0", "_x._tcp SRV 0 0 0 ns1", "port 0"),
     Case("w--", "an SRV at a name that is no service", "x SRV 0 0 1 ns1", "expected a service and a protocol"),
     Case("w--", "an HTTPS record that points at no name", "@ HTTPS 1 web", "web.example.com. does not exist"),
