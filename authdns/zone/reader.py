@@ -492,7 +492,7 @@ def _generated_data(tokens: list[Token]) -> bytes:
         return tokens[0].text.replace(b'\\"', b'"')
     return b"".join(
         (b"" if token.glued else b" ") + (b'"%b"' % token.text if token.quoted else token.text) for token in tokens
-    )
+    ).lstrip()
 
 
 def _without_comment(line: bytes) -> bytes:

@@ -1,0 +1,191 @@
+"""Rdata from text: what is right becomes the right octets, what is wrong is explained."""
+
+import dns.ipv6
+import dns.rdata
+import dns.rdataclass
+import dns.rdatatype
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from authdns.zone.problem import Severity
+from authdns.zone.rdata_text import parse_ttl
+from tests.unit.zone.reading import added, errors, read, remarks, said
+
+
+def rdata(text: str) -> bytes:
+    (found,) = added(f"x {text}")
+    return found[3]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A 192.0.2.1",
+        "AAAA 2001:DB8::1",
+        "AAAA ::",
+        "AAAA ::ffff:192.0.2.1",
+        "AAAA 1:2:3:4:5:6:7:8",
+        "AAAA 1:2:3:4:5:6::",
+        "CNAME Www.Example.net.",
+        "PTR a",
+        "DNAME a.b.c",
+        "MX 10 mail",
+        "MX 0 .",
+        "SRV 1 2 65535 target",
+        'TXT "a b" c "" "\\"\\\\\\200"',
+        "SPF v=spf1",
+        'CAA 0 issue "letsencrypt.org; policy=ev"',
+        "DS 60485 5 1 ( 2BB183AF5F22588179A53B0A\n 98631FAD1A292118 )",
+        "SSHFP 4 2 123456789abcdef67890123456789abcdef67890123456789abcdef123456789",
+        "TLSA 3 1 1 ( d2abde240d7cd3ee6b4b28c54df034b9\n 7983a1d16e8a410e4561cb106618e971 )",
+        'NAPTR 100 50 "s" "z3950+I2L+I2C" "" _z3950._tcp',
+        'HTTPS 1 . alpn="h2,h3" port=8443 ipv4hint=192.0.2.1',
+        "SVCB 0 svc",
+        "LOC 52 22 23.000 N 4 53 32.000 E -2.00m 0.00m 10000m 10m",
+        'HINFO "CPU" OS',
+        'URI 10 1 "https://example.com/"',
+        "RP mbox txt",
+        "AFSDB 1 host",
+        "APL 1:192.168.32.0/21 !1:192.168.38.0/28",
+        "CERT PKIX 1 RSASHA256 AQID",
+        "NSEC3PARAM 1 0 0 -",
+        "OPENPGPKEY AQID",
+        "EUI48 00-00-5e-00-53-2a",
+        "NID 10 0014:4fff:ff20:ee64",
+        "ZONEMD 2018031500 1 1 FEBE3D4CE2EC2FFA4BA99D46CD69D6D29711E55217057BEE"
+        "7EB1A7B641A47BA7FED2DD5B97AE499FAFA4F22C6BD647DE",
+        "CDS 0 0 0 00",
+        "CSYNC 66 3 A NS AAAA",
+    ],
+)
+def test_data_means_what_it_means_to_dnspython(text: str) -> None:
+    word, _, data = text.partition(" ")
+    theirs = dns.rdata.from_text(
+        dns.rdataclass.IN,
+        dns.rdatatype.from_text(word),
+        data.replace("(", "").replace(")", "").replace("\n", ""),
+        origin=dns.name.from_text("example.com."),
+        relativize=False,
+    )
+    assert rdata(text) == theirs.to_wire()
+
+
+@pytest.mark.parametrize(
+    ("text", "octets"),
+    [
+        (r"TYPE731 \# 6 abcd (ef 01 23 45)", bytes.fromhex("abcdef012345")),
+        (r"TYPE62347 \# 0", b""),
+        (r"MX \# 3 000a00", b"\0\x0a\0"),
+        (r"TXT \# 3 026162", b"\x02ab"),
+        ("MINFO a b.", b"\x01a\x07example\x03com\0\x01b\0"),
+        ("MB a.", b"\x01a\0"),
+        ("TXT a\\;b", b"\x03a;b"),
+        ('TXT "\\#" 1', b"\x01#\x011"),
+    ],
+)
+def test_generic_and_obsolete_data_are_read(text: str, octets: bytes) -> None:
+    assert rdata(text) == octets
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("A 192.0.2.256", "192.0.2.256 is no IPv4 address: 256 is larger than 255"),
+        ("A 192.0.2", "192.0.2 is no IPv4 address: it has 3 numbers; expected four, such as 192.0.2.1"),
+        ("A 192.0.2.01", "192.0.2.01 is ambiguous"),
+        ("A 192.0.2.", "192.0.2. is no IPv4 address; expected one such as 192.0.2.1"),
+        ("A 192.0.2.-1", "192.0.2.-1 is no IPv4 address"),
+        ("A host", "host is no IPv4 address; expected one such as 192.0.2.1"),
+        ("A ::1", "::1 is an IPv6 address, A holds an IPv4 address; did you mean AAAA?"),
+        ("A 10.0.0.1 10.0.0.2", "10.0.0.2 is one word too many; expected A ADDRESS"),
+        ("AAAA 192.0.2.1", "192.0.2.1 is no IPv6 address; this is an IPv4 address, did you mean A?"),
+        ("AAAA 1::2::3", "1::2::3 is no IPv6 address; expected one such as 2001:db8::1"),
+        (
+            "MX mail",
+            "MX has 1 of its 2 fields: preference is missing; expected a number before the name",
+        ),
+        ("MX 10", "MX has 1 of its 2 fields: mail server is missing"),
+        ("MX mail 10", "preference: mail is no number; expected one from 0 to 65535"),
+        ("MX 65536 mail", "preference: 65536 is too large; expected a number from 0 to 65535"),
+        ("SRV 1 2 target", "SRV has 3 of its 4 fields: target is missing"),
+        ("CNAME", "the data is missing; expected CNAME TARGET"),
+        ("CNAME a..b", "a..b is no domain name: two dots follow each other"),
+        (f"CNAME {'a' * 64}", f"{'a' * 57}... is no domain name: a label is 64 octets long"),
+        ("CNAME " + "a." * 128, "a.a."),
+        ("TXT", "TXT has no text"),
+        ('TXT "\\256"', "\\DDD needs three decimal digits"),
+        ("CAA 0 issue", "CAA: "),
+        ("DS 1 2 3", "DS: "),
+        ("TYPE731 abc", "the data of TYPE731 has to be written as \\# LENGTH HEX"),
+        ("NULL abc", "the data of NULL has to be written as \\# LENGTH HEX"),
+        ("A \\# 3 aabbcc", "the octets after \\# are no A data"),
+        ("MX \\# 4 000ac000", "the octets after \\# are no MX data"),
+        ("TYPE731 \\# 2 aa", "\\# says 2 octets, but 1 follow"),
+        ("TYPE731 \\# 1 a", "expected hexadecimal digits"),
+        ("TYPE731 \\#", "expected \\# LENGTH HEX"),
+        ("SOA ns h 1 2 3", "SOA has 5 of its 7 fields: expire, minimum are missing"),
+        ("SOA ns 1 2 3 4 5", "SOA has 6 of its 7 fields: mailbox is missing"),
+        ("SOA ns h -1 2 3 4 5", "serial: -1 is no number"),
+        ("SOA ns h 4294967296 2 3 4 5", "serial: 4294967296 is too large"),
+        ("SOA ns h 1 2 3x 4 5", "retry: 3x is no time; expected seconds such as 3600, or 1h30m"),
+    ],
+)
+def test_wrong_data_is_explained(text: str, message: str) -> None:
+    (said_of_it,) = errors(f"x {text}")
+    assert said_of_it.partition(" ")[2].startswith(message)
+
+
+def test_the_numbers_of_an_soa_may_have_units() -> None:
+    zone = read("", head="$TTL 1h\n@ SOA ns h 4294967295 2h 1H30M 2w 1d\n@ NS ns.example.net.\n").zone
+    assert zone is not None
+    assert zone.soa[2:] == (4294967295, 7200, 5400, 1209600, 86400)
+
+
+@pytest.mark.parametrize(("octets", "lengths"), [(255, [255]), (256, [255, 1]), (600, [255, 255, 90])])
+def test_a_long_string_is_split_with_a_note(octets: int, lengths: list[int]) -> None:
+    data = rdata(f'TXT "{"x" * octets}"')
+    found = []
+    while data:
+        found.append(data[0])
+        data = data[data[0] + 1 :]
+    assert found == lengths
+    notes = remarks(f'x TXT "{"x" * octets}"', Severity.NOTE)
+    expected = f"1:7 a string of {octets} octets is split into {len(lengths)} of at most 255"
+    assert notes == ([expected] if len(lengths) > 1 else [])
+
+
+def test_text_that_fits_into_no_record_is_an_error() -> None:
+    assert "at most 65535" in said(read(f'x TXT "{"x" * 65600}"'))[0].message
+
+
+@given(st.text("0123456789abcdefF:.", max_size=20))
+def test_an_ipv6_address_is_what_dnspython_takes_for_one(text: str) -> None:
+    expected = None
+    try:
+        expected = dns.ipv6.inet_aton(text.encode())
+    except dns.exception.SyntaxError:
+        pass
+    reading = read(f"x AAAA {text}")
+    assert (reading.zone is None) == (expected is None)
+    if expected:
+        assert rdata(f"AAAA {text}") == expected
+
+
+@given(st.integers(0, 2**31 - 1))
+def test_every_ttl_can_be_written_with_and_without_units(seconds: int) -> None:
+    minutes, rest = divmod(seconds, 60)
+    assert parse_ttl(b"%d" % seconds) == seconds == parse_ttl(b"%dm%dS" % (minutes, rest))
+
+
+@given(st.binary(max_size=300))
+def test_every_string_survives_escaping(octets: bytes) -> None:
+    escaped = "".join(f"\\{octet:03d}" for octet in octets)
+    data = rdata(f'TXT "{escaped}"')
+    joined = b"".join(data[i + 1 : i + 256] for i in range(0, len(data), 256))
+    assert joined == octets
+
+
+@given(st.sampled_from(sorted(dns.rdatatype.RdataType.__members__)), st.text(' ab01.:-/=,"\\\x00ü', max_size=30))
+def test_no_data_of_any_type_makes_the_reader_raise(rrtype: str, data: str) -> None:
+    read(f"x {rrtype} {data}")

@@ -1,0 +1,189 @@
+"""Tricky zone files mean to us what they mean to dnspython and to BIND's named-compilezone."""
+
+import subprocess
+from pathlib import Path
+
+import dns.name
+import dns.zone
+import pytest
+
+from authdns.wire.types import type_to_text
+from authdns.zone.reader import read_zone
+from tests.peers.availability import find_binary
+from tests.unit.zone.reading import APEX, HEAD
+
+Found = set[tuple[str, int, str, bytes]]
+
+# `sub/part`, there to be included.
+PART = """\
+p 77 A 192.0.2.7
+$ORIGIN deep
+b TXT "x"
+"""
+# Each stands behind HEAD.
+TRICKY = {
+    "owners": """\
+a A 192.0.2.1
+ A 192.0.2.2
+
+\t\t60 AAAA 2001:db8::1 ; comment
+IN IN A 192.0.2.1
+A A 192.0.2.1
+""",
+    "classes and TTLs": """\
+a IN 60 A 192.0.2.1
+b 60 IN A 192.0.2.1
+c 1h30m A 192.0.2.1
+d 1W2D IN TXT x
+$TTL 5
+e TXT x
+""",
+    "parentheses": """\
+a ( 60
+ IN ) TXT ( "a" (b
+
+; comment )
+c)d )
+b A (192.0.2.1)
+""",
+    "quotes": r"""
+a TXT "a;b" "c(d" "" "e\"f" g\"h "i"j
+""",
+    "escapes": r"""
+a\.b A 192.0.2.1
+\065\;c A 192.0.2.1
+* A 192.0.2.1
+\* TXT \065\\\;
+\@ TXT \@
+""",
+    "origins": """\
+$ORIGIN x
+a CNAME b
+$ORIGIN y.example.com.
+@ A 192.0.2.1
+b CNAME @
+$ORIGIN .
+c.example.com MX 1 d
+""",
+    "generic": r"""
+a TYPE731 \# 6 abcd (
+ ef01 2345 )
+b TYPE1 \# 4 c0000201
+c A \# 4 C0000202
+d CLASS1 TYPE28 ::1
+""",
+    "dkim": """\
+mail._domainkey\tIN\tTXT\t( "v=DKIM1; h=sha256; k=rsa; "
+\t  "p=MIIB" )  ; ----- DKIM key mail for example.com
+""",
+    "mail": """\
+a MX 0 .
+@ MX 10 mail
+mail A 192.0.2.1
+@ TXT "v=spf1 mx -all"
+_dmarc TXT "v=DMARC1; p=none"
+""",
+    "many types": """\
+a CAA 0 issue "ca.example.net; x=y"
+b SRV 1 2 3 t
+c SSHFP 4 2 ( 123456789abcdef67890123456789abcdef
+ 67890123456789abcdef123456789 )
+d NAPTR 100 50 "s" "x+y" "" _z
+e TLSA 3 1 1 ( d2abde240d7cd3ee6b4b28c54df034b9
+ 7983a1d16e8a410e4561cb106618e971 )
+f HTTPS 1 . alpn="h2,h3" port=8443
+g LOC 52 22 23.000 N 4 53 32.000 E -2.00m 0.00m 10000m 10m
+h DNAME example.net.
+i RP m t
+j DS 60485 5 1 2BB183AF5F22588179A53B0A98631FAD1A292118
+""",
+    "generate": r"""
+$GENERATE 1-3 h$ A 192.0.2.$
+$GENERATE 0-20/10 ${0,3,d} 60 IN CNAME h${1}
+$GENERATE 17-18 ${0,5,n}.r PTR h${-16,2,X}.x
+$GENERATE 1-2 m$ MX "10 mail$"
+$GENERATE 300-301 n${0,0,N} TXT "\"a $\""
+$GENERATE 1-1 d\$$ TXT x
+""",
+    "includes": """\
+a A 192.0.2.1
+$INCLUDE sub/part
+ A 192.0.2.2
+$INCLUDE sub/part other.example.com.
+b A 192.0.2.1
+""",
+}
+BIND_ONLY = {"includes", "generate", "escapes"}  # dnspython: other paths, no nibbles, other escapes
+
+
+def ours(path: Path) -> Found:
+    reading = read_zone(str(path), APEX, lambda name: Path(name).read_bytes())
+    assert reading.zone is not None, "\n".join(map(str, reading.problems))
+    return {
+        (dns.name.from_wire(owner, 0)[0].to_text().lower(), rrset.ttl, type_to_text(rrset.type), rdata)
+        for owner, rrset in reading.zone.iterate()
+        for rdata in rrset.rdatas
+    }
+
+
+def dnspythons(text: str) -> Found:
+    zone = dns.zone.from_text(text, "example.com.", relativize=False)
+    return {
+        (owner.to_text().lower(), ttl, type_to_text(rdata.rdtype), rdata.to_wire() or b"")
+        for owner, ttl, rdata in zone.iterate_rdatas()
+    }
+
+
+@pytest.fixture
+def zone_file(tmp_path: Path) -> Path:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "part").write_text(PART)
+    return tmp_path / "zone"
+
+
+@pytest.mark.parametrize("name", TRICKY.keys() - BIND_ONLY)
+def test_dnspython_reads_the_same(name: str, zone_file: Path) -> None:
+    zone_file.write_text(HEAD + TRICKY[name])
+    assert ours(zone_file) == dnspythons(HEAD + TRICKY[name])
+
+
+@pytest.mark.interop
+@pytest.mark.parametrize("name", TRICKY)
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_bind_reads_the_same(name: str, line_end: str, zone_file: Path) -> None:
+    binary = find_binary("named-compilezone")
+    if binary is None:
+        pytest.skip("named-compilezone is not installed")
+    zone_file.write_bytes((HEAD + TRICKY[name]).replace("\n", line_end).encode())
+    checks = ["-i", "local", "-k", "ignore", "-m", "ignore", "-n", "ignore", "-r", "ignore", "-s", "full"]
+    done = subprocess.run(
+        [binary, *checks, "-o", "-", "example.com", zone_file.name],
+        cwd=zone_file.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert ours(zone_file) == dnspythons(done.stdout)
+
+
+@pytest.mark.interop
+def test_what_we_write_off_as_an_error_bind_refuses_too(zone_file: Path) -> None:
+    binary = find_binary("named-checkzone")
+    if binary is None:
+        pytest.skip("named-checkzone is not installed")
+    lines = [
+        "a A 192.0.2.256",
+        "a CNMAE b",
+        "a 1x A 192.0.2.1",
+        "$FOO",
+        "a TXT (",
+        'a TXT "',
+        "a MX m",
+        "a.. A 192.0.2.1",
+    ]
+    for line in lines:
+        zone_file.write_text(HEAD + line + "\n")
+        done = subprocess.run([binary, "example.com", str(zone_file)], capture_output=True, check=False)
+        assert done.returncode != 0, line
+        assert read_zone(str(zone_file), APEX, lambda name: Path(name).read_bytes()).zone is None, line
