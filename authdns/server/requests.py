@@ -81,7 +81,7 @@ class Requests:
 
     def _transfer(self, served: ServedZone, query: Query, source: Source) -> Transfer:
         about = _transfer_of(source, query)
-        kind = type_to_text(query.qtype)
+        kind = "AXFR" if query.qtype == Type.AXFR else "AXFR-style IXFR"
         serial = served.zone.soa.serial
 
         def started() -> None:

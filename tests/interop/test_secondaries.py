@@ -60,7 +60,7 @@ def test_a_secondary_catches_each_edit(kind: type[NameServer], tmp_path: Path, s
     pair.arrives("example.com", 2)
     pair.primary.wait_for_log(r"zone example\.com/IN: sending notifies \(serial 2\)", since=mark)
     pair.primary.wait_for_log(
-        r"client (?:@\S+ )?127\.0\.0\.1#\d+.*: transfer of 'example\.com/IN': \w+ started", since=mark
+        r"client (?:@\S+ )?127\.0\.0\.1#\d+.*: transfer of 'example\.com/IN': (AXFR|AXFR-style IXFR|IXFR) started", since=mark
     )
 
     # The serial wraps: 3 comes after 4,294,967,290 (RFC 1982 section 3.2).

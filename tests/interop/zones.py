@@ -11,7 +11,7 @@ from pathlib import Path
 HEAD = """\
 $ORIGIN {zone}.
 $TTL 3600
-@           IN SOA   ns1 hostmaster ( {serial} 86400 86400 2419200 300 )
+@           IN SOA   ns1 hostmaster ( {serial} 86400 43200 2419200 300 )
             IN NS    ns1
             IN NS    ns2
 ns1         IN A     192.0.2.1
