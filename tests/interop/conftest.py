@@ -39,6 +39,17 @@ def stack() -> Iterator[ExitStack]:
 @pytest.fixture
 def serve(stack: ExitStack, tmp_path: Path) -> Serve:
     """`serve(zones, address=..., port=...)` starts the server under test."""
+    return serving_in(tmp_path, stack)
+
+
+@pytest.fixture(scope="module")
+def serve_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
+    """`serve`, for a server that all tests of a module ask and none changes."""
+    with ExitStack() as servers:
+        yield serving_in(tmp_path_factory.mktemp("servers"), servers)
+
+
+def serving_in(folder: Path, stack: ExitStack) -> Serve:
     count = 0
 
     def start(zones: Sequence[Zone], *, address: str = "127.0.0.1", port: int | None = None) -> NameServer:
@@ -46,7 +57,7 @@ def serve(stack: ExitStack, tmp_path: Path) -> Serve:
         count += 1
         # BIND listens only on addresses that an interface has; Knot on any of 127.0.0.0/8.
         kind = (Bind if address == "127.0.0.1" else Knot) if CONTROL_RUN else Authdns
-        return stack.enter_context(kind(tmp_path / f"served{count}", zones, address=address, port=port))
+        return stack.enter_context(kind(folder / f"served{count}", zones, address=address, port=port))
 
     return start
 

@@ -16,14 +16,26 @@ pytestmark = requires("dig")
 STRANGER = "127.0.0.2"  # may ask, but not transfer
 
 
+@pytest.fixture(scope="module")
+def zone_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write(tmp_path_factory.mktemp("zones") / "example.com.zone", EXAMPLE_COM, "example.com", 1)
+
+
+@pytest.fixture(scope="module")
+def server(serve_all: Serve, zone_file: Path) -> NameServer:
+    """For all tests that only ask."""
+    return serve_all([Zone("example.com", zone_file)])
+
+
 @pytest.fixture
-def zone_file(tmp_path: Path) -> Path:
+def own_file(tmp_path: Path) -> Path:
+    """For a test that edits the zone."""
     return write(tmp_path / "example.com.zone", EXAMPLE_COM, "example.com", 1)
 
 
 @pytest.fixture
-def server(serve: Serve, zone_file: Path) -> NameServer:
-    return serve([Zone("example.com", zone_file)])
+def own_server(serve: Serve, own_file: Path) -> NameServer:
+    return serve([Zone("example.com", own_file)])
 
 
 def test_axfr(server: NameServer, zone_file: Path) -> None:
@@ -124,30 +136,30 @@ def test_version_is_not_told(server: NameServer) -> None:
     assert found.answer == []
 
 
-def test_a_broken_edit_keeps_the_old_version_and_says_where(server: NameServer, zone_file: Path) -> None:
-    mark = server.log_mark()
-    text_before = zone_file.read_text()
-    write(zone_file, EXAMPLE_COM, "example.com", 2, "broken IN A not-an-address\n")
+def test_a_broken_edit_keeps_the_old_version_and_says_where(own_server: NameServer, own_file: Path) -> None:
+    mark = own_server.log_mark()
+    text_before = own_file.read_text()
+    write(own_file, EXAMPLE_COM, "example.com", 2, "broken IN A not-an-address\n")
     line = len(text_before.splitlines()) + 1
-    server.zone_file_changed()
-    server.wait_for_log(rf"example\.com\.zone:{line}\b", since=mark)
-    assert server.wait_until_serving("example.com") == 1
-    assert dig(server.endpoint, "broken.example.com").status == "NXDOMAIN"
+    own_server.zone_file_changed()
+    own_server.wait_for_log(rf"example\.com\.zone:{line}\b", since=mark)
+    assert own_server.wait_until_serving("example.com") == 1
+    assert dig(own_server.endpoint, "broken.example.com").status == "NXDOMAIN"
 
-    write(zone_file, EXAMPLE_COM, "example.com", 3, "mended IN A 192.0.2.201\n")
-    server.zone_file_changed()
-    server.wait_until_serving("example.com", 3)
-    assert dig(server.endpoint, "mended.example.com").answer == ["mended.example.com. 3600 IN A 192.0.2.201"]
-
-
-def test_sighup_reads_the_zone_again(server: NameServer, zone_file: Path) -> None:
-    write(zone_file, EXAMPLE_COM, "example.com", 2)
-    server.reload()
-    server.wait_until_serving("example.com", 2)
+    write(own_file, EXAMPLE_COM, "example.com", 3, "mended IN A 192.0.2.201\n")
+    own_server.zone_file_changed()
+    own_server.wait_until_serving("example.com", 3)
+    assert dig(own_server.endpoint, "mended.example.com").answer == ["mended.example.com. 3600 IN A 192.0.2.201"]
 
 
-def test_sigterm_ends_it_cleanly(server: NameServer) -> None:
-    assert server.sigterm() == 0
+def test_sighup_reads_the_zone_again(own_server: NameServer, own_file: Path) -> None:
+    write(own_file, EXAMPLE_COM, "example.com", 2)
+    own_server.reload()
+    own_server.wait_until_serving("example.com", 2)
+
+
+def test_sigterm_ends_it_cleanly(own_server: NameServer) -> None:
+    assert own_server.sigterm() == 0
 
 
 @pytest.mark.only_authdns

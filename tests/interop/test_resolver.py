@@ -15,20 +15,23 @@ from tests.peers import Dig, NameServer, Unbound, Zone, dig, requires
 pytestmark = requires("unbound", "dig")
 
 
-@pytest.fixture
-def server(tmp_path: Path, serve: Serve) -> NameServer:
-    return serve(
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, serve_all: Serve) -> NameServer:
+    folder = tmp_path_factory.mktemp("zones")
+    return serve_all(
         [
-            Zone("example.com", write(tmp_path / "example.com.zone", EXAMPLE_COM, "example.com", 1)),
-            Zone("example.net", write(tmp_path / "example.net.zone", EXAMPLE_NET, "example.net", 1)),
+            Zone("example.com", write(folder / "example.com.zone", EXAMPLE_COM, "example.com", 1)),
+            Zone("example.net", write(folder / "example.net.zone", EXAMPLE_NET, "example.net", 1)),
         ]
     )
 
 
-@pytest.fixture(params=[False, True], ids=["resolving", "forwarding"])
-def resolver(request: pytest.FixtureRequest, tmp_path: Path, server: NameServer) -> Iterator[NameServer]:
+@pytest.fixture(scope="module", params=[False, True], ids=["resolving", "forwarding"])
+def resolver(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, server: NameServer
+) -> Iterator[NameServer]:
     zones = [Zone(name, primary=server.endpoint) for name in ("example.com", "example.net")]
-    with Unbound(tmp_path / "unbound", zones, forward=bool(request.param)) as unbound:
+    with Unbound(tmp_path_factory.mktemp("unbound"), zones, forward=bool(request.param)) as unbound:
         yield unbound
 
 

@@ -13,6 +13,7 @@ need named-checkzone bind9-utils
 need nsd nsd
 need knotd knot
 need kdig knot-dnsutils
+need kzonecheck knot-dnssecutils
 need unbound unbound
 [ -z "$missing" ] && exit 0
 
