@@ -1,0 +1,204 @@
+"""The compiled answers are the semantics: for every query, byte for byte."""
+
+import dns.message
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from authdns.answer.classes import Position, position_of, positions, representative, types_that_matter
+from authdns.answer.compiler import Plan, encode, heads
+from authdns.answer.executor import MAX_KEPT_POSITIONS, ServedZone, UnavailableZone, ZoneTable
+from authdns.answer.lookup import Answer, lookup
+from authdns.answer.respond import Responder
+from authdns.wire import name as names
+from authdns.wire.message import QUESTION, Encoder
+from authdns.wire.types import Type, type_from_text
+from authdns.zone.zone import Zone
+from tests.unit.answer.zones import QUERY_TYPES, query_names, random_zones, zone_from_text
+
+
+def query(qname: bytes, qtype: int, payload: int | None = None) -> bytes:
+    opt = b"" if payload is None else b"\0\0\x29" + payload.to_bytes(2, "big") + bytes(6)
+    header = b"\x12\x34\1\0\0\1\0\0\0\0\0" + bytes([payload is not None])
+    return header + qname + qtype.to_bytes(2, "big") + b"\0\1" + opt
+
+
+class DirectEncoder(Encoder):
+    """Encodes for one real question: offsets are those of the message, nothing is shifted afterwards."""
+
+    def __init__(self, qname: bytes, base: bytes) -> None:
+        super().__init__(base)
+        longer = len(qname) - len(base)
+        self._offsets = {suffix: offset + longer for suffix, offset in self._offsets.items()}
+        self._body_at += longer
+
+
+def expected_response(answer: Answer, qname: bytes, qtype: int, limit: int, opt: bytes) -> bytes:
+    """What the semantics say, put on the wire without classes, plans or patching."""
+    encoder = DirectEncoder(qname, answer.base)
+    sections = (answer.answer, answer.authority, answer.additional)
+    counts = [0, 0, 0]
+    sent = 0
+    needed = len(answer.answer) + len(answer.authority) + answer.required_glue
+    room = limit - 12 - len(qname) - 4 - len(opt)
+    kept = b""
+    for number, section in enumerate(sections):
+        for owner, rrset in section:
+            encoder.rrset(owner, rrset.type, rrset.ttl, rrset.rdatas)
+            if len(encoder.wire) > room:
+                flags = heads(int(answer.rcode), answer.authoritative, sent < needed, (counts[0], counts[1], counts[2]))
+                return b"\x12\x34" + flags[5 if opt else 1] + qname + qtype.to_bytes(2, "big") + b"\0\1" + kept + opt
+            sent += 1
+            counts[number] += len(rrset.rdatas)
+            kept = bytes(encoder.wire)
+    flags = heads(int(answer.rcode), answer.authoritative, False, (counts[0], counts[1], counts[2]))
+    return b"\x12\x34" + flags[5 if opt else 1] + qname + qtype.to_bytes(2, "big") + b"\0\1" + kept + opt
+
+
+def responder_for(zone: Zone, *, tcp: bool = False) -> Responder:
+    table = ZoneTable()
+    table.publish(zone.apex, ServedZone(zone))
+    return Responder(table, tcp=tcp)
+
+
+@settings(max_examples=600, deadline=None)
+@given(random_zones(), st.lists(st.tuples(query_names(), st.sampled_from(QUERY_TYPES)), min_size=1, max_size=12))
+def test_the_executor_answers_what_lookup_says_byte_for_byte(zone: Zone, queries: list[tuple[bytes, str]]) -> None:
+    responder = responder_for(zone)
+    for qname, rrtype in queries:
+        qtype = type_from_text(rrtype)
+        answer = lookup(zone, qname.lower(), qtype)
+        for payload in (None, 600, 1232):
+            opt = b"" if payload is None else b"\0\0\x29\x04\xd0" + bytes(6)
+            got = responder.respond(query(qname, qtype, payload))
+            assert got == expected_response(answer, qname, qtype, payload or 512, opt)
+
+
+@settings(max_examples=300, deadline=None)
+@given(random_zones(), query_names(), query_names(), st.sampled_from(QUERY_TYPES))
+def test_two_queries_of_one_class_have_one_answer(zone: Zone, one: bytes, other: bytes, rrtype: str) -> None:
+    one, other, qtype = one.lower(), other.lower(), type_from_text(rrtype)
+    if position_of(zone, one) == position_of(zone, other):
+        first, second = lookup(zone, one, qtype), lookup(zone, other, qtype)
+        assert first.per_query == second.per_query or first.per_query
+        if not first.per_query:
+            assert first == second
+
+
+@settings(max_examples=200, deadline=None)
+@given(random_zones(), st.integers(1, 65535))
+def test_types_that_do_not_matter_all_get_the_answer_to_other(zone: Zone, qtype: int) -> None:
+    for position in positions(zone):
+        qname = representative(zone, position)
+        assert qname is not None
+        assert position_of(zone, qname) == position
+        if qtype not in types_that_matter(zone, qname):
+            assert lookup(zone, qname, qtype) == lookup(zone, qname, 0)
+
+
+@settings(max_examples=200, deadline=None)
+@given(random_zones())
+def test_every_class_of_a_zone_compiles_to_a_response_that_decodes(zone: Zone) -> None:
+    served = ServedZone(zone)
+    served.compile_all()
+    responder = responder_for(zone, tcp=True)
+    for position in positions(zone):
+        qname = representative(zone, position)
+        assert qname is not None
+        for qtype in types_that_matter(zone, qname) | {65280}:
+            response = responder.respond(query(qname, qtype))
+            assert isinstance(response, bytes)
+            dns.message.from_wire(response)
+
+
+def test_a_position_below_a_name_of_254_octets_has_no_representative() -> None:
+    longest = ".".join(["y" * 63] * 3 + ["z" * 47, "example.com."])
+    zone = zone_from_text(f"{longest} 60 A 192.0.2.1")
+    node = names.from_text(longest)
+    assert len(node) == 253
+    assert representative(zone, Position(node, below=True)) == b"\x01\x00" + node
+    zone = zone_from_text(f"{longest.replace('z' * 47, 'z' * 48)} 60 A 192.0.2.1")
+    assert representative(zone, Position(names.from_text(longest.replace("z" * 47, "z" * 48)), below=True)) is None
+
+
+def test_a_representative_is_found_where_all_one_octet_labels_exist() -> None:
+    text = "\n".join(f"\\{octet:03d}.example.com. 60 A 192.0.2.1" for octet in range(256) if octet not in range(65, 91))
+    zone = zone_from_text(text)
+    qname = representative(zone, Position(zone.apex, below=True))
+    assert qname is not None
+    assert qname not in zone.names
+    assert position_of(zone, qname) == Position(zone.apex, below=True)
+
+
+def test_negative_answers_and_referrals_are_encoded_once_for_all_names() -> None:
+    zone = zone_from_text(
+        """
+        a.example.com. 60 A 192.0.2.1
+        b.example.com. 60 A 192.0.2.1
+        d.example.com. 60 NS ns.d.example.com.
+        ns.d.example.com. 60 A 192.0.2.2
+        """
+    )
+    served = ServedZone(zone)
+
+    def other(qname: str) -> Plan:
+        return served.plans(names.from_text(qname))[b"\0\0"]
+
+    assert other("a.example.com.") is other("b.example.com.")
+    assert other("no.example.com.") is other("neither.a.example.com.")
+    assert other("d.example.com.") is other("x.y.d.example.com.") is other("ns.d.example.com.")
+
+
+def test_what_is_kept_of_compiled_positions_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("authdns.answer.executor.MAX_KEPT_POSITIONS", 3)
+    assert MAX_KEPT_POSITIONS > 3
+    zone = zone_from_text("\n".join(f"h{i}.example.com. 60 A 192.0.2.{i}" for i in range(10)))
+    served = ServedZone(zone)
+    for i in range(10):
+        served.plans(names.from_text(f"h{i}.example.com."))
+        assert len(served.at) <= 3
+
+
+def test_the_zone_of_the_longest_match_answers() -> None:
+    table = ZoneTable()
+    parent = ServedZone(
+        zone_from_text("c.example.com. 60 NS ns.c.example.com.\nc.example.com. 60 DS 1 8 2 " + "0" * 64)
+    )
+    child = ServedZone(zone_from_text("www.c.example.com. 60 A 192.0.2.1", "c.example.com."))
+    table.publish(parent.zone.apex, parent)
+    table.publish(child.zone.apex, child)
+    qname = names.from_text("www.c.example.com.")
+    assert table.find(qname, Type.A) is child
+    assert table.find(names.from_text("x.example.com."), Type.A) is parent
+    assert table.find(names.from_text("c.example.com."), Type.SOA) is child
+    assert table.find(names.from_text("c.example.com."), Type.DS) is parent  # RFC 4035 §3.1.4.1
+    assert table.find(names.from_text("com."), Type.A) is None
+    table.withdraw(parent.zone.apex)
+    assert table.find(names.from_text("c.example.com."), Type.DS) is child
+
+
+def test_ds_at_a_grandchild_is_answered_by_the_child_when_only_the_grandparent_is_served() -> None:
+    table = ZoneTable()
+    grandparent = ServedZone(zone_from_text("b.example.com. 60 NS ns.b.example.com."))
+    grandchild = ServedZone(zone_from_text("a.b.example.com. 60 A 192.0.2.1", "a.b.example.com."))
+    table.publish(grandparent.zone.apex, grandparent)
+    table.publish(grandchild.zone.apex, grandchild)
+    assert table.find(names.from_text("a.b.example.com."), Type.DS) is grandchild
+
+
+def test_a_zone_that_never_loaded_answers_servfail() -> None:
+    table = ZoneTable()
+    table.publish(names.from_text("example.com."), UnavailableZone("a typo"))
+    response = Responder(table, tcp=False).respond(query(names.from_text("www.example.com."), Type.A))
+    assert isinstance(response, bytes)
+    assert response[3] & 15 == 2
+    assert not response[2] & 4
+
+
+def test_an_encoded_body_starts_at_the_question(monkeypatch: pytest.MonkeyPatch) -> None:
+    zone = zone_from_text("*.example.com. 60 MX 5 mail.example.com.\nmail.example.com. 60 A 192.0.2.1")
+    answer = lookup(zone, names.from_text("q.example.com."), Type.MX)
+    assert answer.answer[0][0] == QUESTION
+    body = encode(answer, answer.base)
+    assert body.wire.startswith(b"\xc0\x0c")
+    assert len(body.pointers) == 2  # the MX target's parent and the additional owner; not the question itself
