@@ -57,7 +57,18 @@ class Entry:
     lines, for messages.
     """
 
-    __slots__ = ("blank_owner", "comment", "comment_after", "fault", "line", "lines", "octets", "opened", "tokens")
+    __slots__ = (
+        "blank_owner",
+        "comment",
+        "comment_after",
+        "fault",
+        "full",
+        "line",
+        "lines",
+        "octets",
+        "opened",
+        "tokens",
+    )
 
     def __init__(self, line: int, first: bytes) -> None:
         self.line = line
@@ -69,6 +80,7 @@ class Entry:
         self.fault: Fault | None = None
         self.opened: list[tuple[int, int]] = []  # line and column of each "(" that still waits for its ")"
         self.octets = 0
+        self.full = False  # larger than any record can be
 
     def text_of(self, line: int) -> bytes:
         """The physical line, or nothing if it was not kept."""
@@ -110,29 +122,36 @@ class Source:
             before = self.stream.tell()
             line = self.stream.readline()
             suspicious = self._wary or entry.fault is not None
+            if not suspicious and (not line or entry.full):
+                # All that was swallowed is read again, warily.
+                self._blame_parenthesis(entry)
+                self._wary = True
+                self.stream.seek(behind_first)
+                self.number = first_number
+                self._skip_to_record()
+                break
             if not line or (suspicious and self._begins_record(line)):
-                opened_line, opened_column = entry.opened[0]
-                entry.blame(opened_line, opened_column, "this parenthesis is never closed; expected a )")
-                if line:
-                    self.stream.seek(before)
-                elif not suspicious:  # all the rest of the file was taken for one record: read it again, warily
-                    self._wary = True
-                    self.stream.seek(behind_first)
-                    self.number = first_number
-                    return self._again(entry)
+                self._blame_parenthesis(entry)
+                self.stream.seek(before)
                 break
             self.number += self.step
             self._take(entry, line)
+        if entry.full:
+            entry.blame(entry.line, 0, f"too much for one record: more than a megabyte or {MAX_ENTRY_TOKENS} words")
         return entry
 
-    def _again(self, failed: Entry) -> Entry:
-        """Pass over the lines of an entry that failed at the end of the file, up to the next record."""
+    def _blame_parenthesis(self, entry: Entry) -> None:
+        line, column = entry.opened[0]
+        reason = f"not closed within a megabyte or {MAX_ENTRY_TOKENS} words" if entry.full else "never closed"
+        entry.blame(line, column, f"this parenthesis is {reason}; expected a )")
+
+    def _skip_to_record(self) -> None:
+        """Pass over lines that are no record of their own."""
         while line := self.stream.readline():
             if self._begins_record(line):
                 self.stream.seek(-len(line), 1)
                 break
             self.number += self.step
-        return failed
 
     def _take(self, entry: Entry, line: bytes) -> None:
         """One more physical line's tokens."""
@@ -140,13 +159,14 @@ class Source:
         if len(line) > MAX_LINE_OCTETS:
             entry.blame(number, 0, f"the line is {len(line)} octets long, at most {MAX_LINE_OCTETS} are possible")
             return
-        if entry.octets > MAX_ENTRY_OCTETS or len(entry.tokens) > MAX_ENTRY_TOKENS:
-            entry.blame(entry.line, 0, f"too much for one record: more than {MAX_ENTRY_OCTETS} octets in parentheses")
-            entry.tokens.clear()
         entry.octets += len(line)
-        if entry.fault is None:
+        if entry.fault is None and not entry.full:
             entry.lines.append(line)
         self._tokenize(entry, line, number)
+        if entry.octets > MAX_ENTRY_OCTETS or len(entry.tokens) > MAX_ENTRY_TOKENS:
+            entry.full = True  # from now on only its parentheses matter
+            entry.tokens.clear()
+            del entry.lines[1:]
 
     def _tokenize(self, entry: Entry, line: bytes, number: int) -> None:
         glued = False
@@ -157,7 +177,7 @@ class Source:
                 glued = False
                 continue
             if kind == "word" or kind == "quoted":
-                if entry.fault is None:
+                if entry.fault is None and not entry.full:
                     entry.tokens.append(Token(piece[kind], kind == "quoted", number, column, glued))
             elif kind == "comment":
                 if entry.comment is None:

@@ -95,7 +95,14 @@ class NameReader:
 
     def _plain_suffix(self, rest: bytes) -> bytes:
         """So long a suffix that a label may not fit before it is left to `read`."""
-        wire = self.origin if rest == ORIGIN_KEY else self.plain(rest) if rest else names.ROOT
+        if rest == ORIGIN_KEY:
+            wire = self.origin
+        elif not rest:
+            wire = names.ROOT
+        elif rest == b"." or len(rest) > names.MAX_NAME_OCTETS or _SPECIAL.search(rest):
+            raise ValueError("not plain")
+        else:
+            wire = names.from_text(rest.decode("ascii"), self.origin)
         if len(wire) + 1 + names.MAX_LABEL_OCTETS > names.MAX_NAME_OCTETS:
             raise ValueError("too long for a plain suffix")
         return wire
@@ -327,6 +334,8 @@ class RdataReader:
                 relativize=False,
                 idna_codec=dns.name.IDNA_2008_UTS_46,
             )
+            if not text.isascii() and any(not token.quoted and not token.text.isascii() for token in tokens):
+                self.remark(type_token, "names with other than ASCII characters are converted to A-labels (IDNA)")
             return rdata.to_wire() or b""
         except (dns.exception.DNSException, ValueError, OverflowError, struct.error) as error:
             form = FORMS.get(rrtype)

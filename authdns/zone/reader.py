@@ -257,6 +257,9 @@ class _ZoneReader:
                 pass
 
     def _report(self, severity: Severity, entry: Entry, token: Token, message: str) -> None:
+        if self.problems.left_out:  # only counted from here on
+            self.problems.add(severity, Place(self._path, token.line), message)
+            return
         line = entry.text_of(token.line)
         text = line.rstrip().decode("utf-8", "replace").replace("\t", " ")
         column = 0 if self._generating else len(line[: max(token.column - 1, 0)].decode("utf-8", "replace")) + 1

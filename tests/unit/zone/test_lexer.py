@@ -130,12 +130,29 @@ def test_a_line_of_many_megabytes_is_an_error_and_the_next_line_is_read() -> Non
 
 
 def test_an_endless_entry_is_an_error_and_keeps_no_tokens() -> None:
-    content = b"a (\n" + b" x\n" * (MAX_ENTRY_TOKENS + 10) + b")\nb c\n"
+    content = b"a (\n" + b" x\n" * (MAX_ENTRY_TOKENS + 10) + b")\nb A c\n"
     assert only_fault(content)[0] == 1
     long, after = entries(content)
-    assert (long.tokens, [t.text for t in after.tokens]) == ([], [b"b", b"c"])
+    assert (long.tokens, [t.text for t in after.tokens]) == ([], [b"b", b"A", b"c"])
     content = b"a (\n" + (b"x" * 1000 + b"\n") * (MAX_ENTRY_OCTETS // 1000 + 10) + b")\nb c\n"
     assert only_fault(content)[0] == 1
+
+
+def test_a_parenthesis_that_swallows_megabytes_is_reported_and_what_it_swallowed_is_read_again() -> None:
+    content = b"x A (\n 1\n" + b"y A 1\n" * 400_000 + b"z (\n)\n"
+    assert only_fault(content) == (
+        1,
+        5,
+        "this parenthesis is not closed within a megabyte or 70000 words; expected a )",
+    )
+    found = entries(content)
+    assert [entry.line for entry in found] == [1, *range(3, 400_004)]
+
+
+def test_one_line_of_too_many_words_is_an_error() -> None:
+    content = b"a " * (MAX_ENTRY_TOKENS + 1) + b"\nb\n"
+    assert only_fault(content)[0] == 1
+    assert texts(content)[1] == [b"b"]
 
 
 def test_text_from_one_line_keeps_its_number() -> None:

@@ -142,6 +142,19 @@ def test_the_numbers_of_an_soa_may_have_units() -> None:
     assert zone.soa[2:] == (4294967295, 7200, 5400, 1209600, 86400)
 
 
+def test_names_in_data_that_dnspython_reads_become_a_labels_too() -> None:
+    assert b"\x0dxn--bcher-kva\x07example" in rdata("SVCB 1 bücher")
+    assert len(remarks("x SVCB 1 bücher")) == 1
+    assert remarks('x CAA 0 issue "bücher"') == []
+
+
+def test_a_name_too_long_for_its_origin_is_an_error_in_plain_lines_too() -> None:
+    long = ".".join(["a" * 49] * 4)
+    assert "at most 255" in errors(f"$ORIGIN {long}\n{'b' * 50} A 192.0.2.1\n")[0]
+    assert errors(f"$ORIGIN {long}\n{'b' * 10} A 192.0.2.1\n") == []
+    assert "at most 255" in errors(f"{'a.' * 5000}a A 192.0.2.1")[0]
+
+
 @pytest.mark.parametrize(("octets", "lengths"), [(255, [255]), (256, [255, 1]), (600, [255, 255, 90])])
 def test_a_long_string_is_split_with_a_note(octets: int, lengths: list[int]) -> None:
     data = rdata(f'TXT "{"x" * octets}"')

@@ -504,6 +504,8 @@ def outcome(reading: Reading) -> tuple[object, ...]:
 @example("a AAAA :1")
 @example("a AAAA ::1.2.3.4")
 @example("a.@ A 10.0.0.1")
+@example("a.. A 10.0.0.1")
+@example(" NS a..")
 @example('a TXT "a\rb"')
 @example("a TXT a\rb")
 @example("a A 10.0.0.1 ;\rb")
