@@ -62,8 +62,8 @@ def representative(zone: Zone, position: Position) -> bytes | None:
 
 
 def types_that_matter(zone: Zone, qname: bytes) -> set[int]:
-    """Every type for which the answer at `qname` may differ from that to OTHER; ANY always does."""
-    found = {int(Type.ANY)}
+    """Every type for which the answer at `qname` may differ from that to OTHER."""
+    found: set[int] = set()
     name = qname
     for _ in range(MAX_CHAIN):
         match = find(zone, name, OTHER)
@@ -74,6 +74,8 @@ def types_that_matter(zone: Zone, qname: bytes) -> set[int]:
         if match.found not in (Found.EXACT, Found.WILDCARD):
             return found
         found.update(rrset.type for rrset in match.rrsets)
+        if match.rrsets:
+            found.add(Type.ANY)
         cname = find_rrset(match.rrsets, Type.CNAME)
         if cname is None:
             return found

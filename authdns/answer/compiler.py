@@ -12,7 +12,7 @@ from typing import Final
 from authdns.answer.classes import OTHER, Position, representative, types_that_matter
 from authdns.answer.lookup import Answer, lookup
 from authdns.wire.message import Body, Encoder, Stop
-from authdns.wire.types import Flag, Rcode, Type
+from authdns.wire.types import Flag, Rcode
 from authdns.zone.zone import Zone
 
 # Which of the eight forms of a response's header: bits to add up.
@@ -21,7 +21,6 @@ WITH_CD: Final = 2
 WITH_OPT: Final = 4
 
 OTHER_KEY: Final = OTHER.to_bytes(2, "big")
-_ANY_KEY: Final = Type.ANY.to_bytes(2, "big")
 
 Heads = tuple[bytes, ...]
 
@@ -80,17 +79,16 @@ class Plan:
 def encode(answer: Answer, base: bytes) -> Body:
     """Everything behind the question, for a question whose name is as long as `base`."""
     encoder = Encoder(base)
-    stops = [Stop(0, (0, 0, 0), truncated=False)]
-    counts = [0, 0, 0]
     needed = len(answer.answer) + len(answer.authority) + answer.required_glue
+    counts = [0, 0, 0]
+    stops = [Stop(0, (0, 0, 0), truncated=needed > 0)]
     for number, section in enumerate((answer.answer, answer.authority, answer.additional)):
         for owner, rrset in section:
             encoder.rrset(owner, rrset.type, rrset.ttl, rrset.rdatas)
             counts[number] += len(rrset.rdatas)
-            stops.append(Stop(len(encoder.wire), (counts[0], counts[1], counts[2]), truncated=False))
-    # TC is set when something is left out that had to be there (RFC 2181 §9, RFC 9471 §3).
-    marked = [stop._replace(truncated=i < needed) for i, stop in enumerate(stops)]
-    return Body(bytes(encoder.wire), len(base), tuple(encoder.pointers), tuple(marked))
+            # TC is set when something is left out that had to be there (RFC 2181 §9, RFC 9471 §3).
+            stops.append(Stop(len(encoder.wire), (counts[0], counts[1], counts[2]), truncated=len(stops) < needed))
+    return Body(bytes(encoder.wire), len(base), tuple(encoder.pointers), tuple(stops))
 
 
 class Compiler:
@@ -106,8 +104,14 @@ class Compiler:
         if qname is None:
             return {OTHER_KEY: failure(Rcode.NXDOMAIN)}  # no such query can be spelled
         plans = {OTHER_KEY: self._plan(lookup(self._zone, qname, OTHER), qname)}
+        answers: list[tuple[Answer, Plan]] = []  # ANY gives what another type gives
         for qtype in types_that_matter(self._zone, qname):
-            plans[qtype.to_bytes(2, "big")] = self._plan(lookup(self._zone, qname, qtype), qname)
+            answer = lookup(self._zone, qname, qtype)
+            plan = next((known for other, known in answers if other == answer), None)
+            if plan is None:
+                plan = self._plan(answer, qname)
+                answers.append((answer, plan))
+            plans[qtype.to_bytes(2, "big")] = plan
         return plans
 
     def _plan(self, answer: Answer, qname: bytes) -> Plan:

@@ -37,6 +37,9 @@ class ServedZone:
         found = self.at.get(qname)
         if found is not None:
             return found
+        found = self._below.get(qname[qname[0] + 1 :])  # the common kind of name that does not exist
+        if found is not None and qname not in self.zone.names:
+            return found
         position = position_of(self.zone, qname)
         if position.below:
             found = self._below.get(position.node)

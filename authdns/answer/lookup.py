@@ -189,7 +189,7 @@ class _Draft:
 
     def _negative(self) -> None:
         """RFC 2308 §3: the SOA, its TTL the smaller of its own and MINIMUM (§5)."""
-        self.authority.append((self.zone.apex, negative_soa(self.zone)))
+        self.authority.append((self.zone.apex, self.zone.negative_soa))
 
     def _referral(self, cut: bytes) -> None:
         """RFC 1034 §4.3.2 step 3b: the child's NS, and every address that we know of its targets (RFC 9471)."""
@@ -224,9 +224,3 @@ class _Draft:
     def _addresses(self, server: bytes) -> list[RRset]:
         rrsets = self.zone.names.get(server, ())
         return [rrset for rrset in rrsets if rrset.type in (Type.A, Type.AAAA)]
-
-
-def negative_soa(zone: Zone) -> RRset:
-    """The SOA as it goes into the authority section of negative answers."""
-    rrset = zone.soa_rrset
-    return rrset._replace(ttl=min(rrset.ttl, zone.soa.minimum))

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from authdns.answer.compiler import OTHER_KEY, WITH_CD, WITH_OPT, WITH_RD, Plan, failure, heads
 from authdns.answer.executor import ServedZone, ZoneTable
 from authdns.wire.message import QUESTION, Encoder, opt_record, simple_response, tsig_refusal
-from authdns.wire.query import HEADER_OCTETS, Edns, Malformed, Query, is_request, parse_query
+from authdns.wire.query import HEADER_OCTETS, Edns, Malformed, Query, Tsig, is_request, parse_query
 from authdns.wire.types import Class, Flag, Opcode, Rcode, Type
 
 MAX_TCP_OCTETS = 65535
@@ -154,13 +154,12 @@ class Responder:
             query = parse_query(request)
         except Malformed as error:
             return self._error(request, error.question, Rcode.FORMERR, error.edns)
+        if query.edns is not None and query.edns.version != 0:  # first of all: what else it says, only it knows
+            return self._error(request, query.question, Rcode.BADVERS, query.edns)  # RFC 6891 §6.1.3
         if query.opcode not in (Opcode.QUERY, Opcode.NOTIFY):
             return self._error(request, query.question, Rcode.NOTIMP, query.edns)
-        if query.tsig is not None:  # no key is known, so none can be verified (RFC 8945 §5.2.1)
-            refusal = tsig_refusal(query.tsig, Rcode.BADKEY)
-            return self._error(request, query.question, Rcode.NOTAUTH, query.edns, refusal)
-        if query.edns is not None and query.edns.version != 0:
-            return self._error(request, query.question, Rcode.BADVERS, query.edns)  # RFC 6891 §6.1.3
+        if query.tsig is not None:
+            return self._unknown_key(request, query, query.tsig)
         if query.opcode == Opcode.NOTIFY:  # no zone has a primary elsewhere (RFC 1996 §3.11 leaves the rcode open)
             return self._error(request, query.question, Rcode.NOTAUTH, query.edns)
         if query.qclass == Class.CH:
@@ -173,6 +172,16 @@ class Responder:
             return self._error(request, query.question, _REFUSED_TYPES[query.qtype], query.edns)
         return self._ordinary(request, query)
 
+    def _unknown_key(self, request: bytes, query: Query, tsig: Tsig) -> bytes:
+        """No key is known, so none can be verified (RFC 8945 §5.2.1). Names of hundreds of octets may leave no room
+        for TSIG; then TC sends the client to TCP."""
+        refusal = tsig_refusal(tsig, Rcode.BADKEY)
+        tail = self._tail(query)
+        if HEADER_OCTETS + len(query.question) + len(tail.opt) + len(refusal) <= tail.limit:
+            return self._error(request, query.question, Rcode.NOTAUTH, query.edns, refusal)
+        plain = self._error(request, query.question, Rcode.NOTAUTH, query.edns)
+        return plain[:2] + bytes((plain[2] | Flag.TC >> 8,)) + plain[3:]
+
     def _ordinary(self, request: bytes, query: Query) -> bytes:
         zone = self._table.find(query.qname, query.qtype)
         qtype = query.qtype.to_bytes(2, "big")
@@ -182,11 +191,12 @@ class Responder:
             plan = plans.get(qtype) or plans[OTHER_KEY]
             if plan.direct and isinstance(zone, ServedZone):
                 plan = zone.direct(query.qname, query.qtype)
-        form = (query.flags & Flag.RD and WITH_RD) | (query.flags & Flag.CD and WITH_CD)
-        form |= query.edns is not None and WITH_OPT
+        form = _form(query)
         tail = self._tail(query)
         end = HEADER_OCTETS + len(query.qname)
-        if query.edns is not None and not query.edns.options and len(self._kept_tails) < _MAX_KEPT_TAILS:
+        if query.edns is not None and not query.edns.options:
+            if len(self._kept_tails) >= _MAX_KEPT_TAILS:
+                self._kept_tails.clear()  # the usual ones are back at once; kept out they would be slow for good
             self._kept_tails[request[end + 2 :]] = tail
         return self._response(request, end, len(query.qname), qtype, plan, form, tail)
 
@@ -231,7 +241,13 @@ class Responder:
         """The answer to an IXFR query whose asker is up to date, or that came by UDP (RFC 1995 §2, §4)."""
         qtype = Type.SOA.to_bytes(2, "big")
         zone = self._table.by_apex[query.qname]
-        form = (query.flags & Flag.RD and WITH_RD) | (query.edns is not None and WITH_OPT)
+        form = _form(query)
         end = HEADER_OCTETS + len(query.qname)
         plan = zone.plans(query.qname).get(qtype) or self._refused
         return self._response(request, end, len(query.qname), qtype, plan, form, self._tail(query))
+
+
+def _form(query: Query) -> int:
+    """Which of the eight headers a plan is sent with."""
+    form = (query.flags & Flag.RD and WITH_RD) | (query.flags & Flag.CD and WITH_CD)
+    return form | (query.edns is not None and WITH_OPT)

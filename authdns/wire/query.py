@@ -1,9 +1,9 @@
 """The parser for what strangers send: a header, one question, OPT and TSIG, and nothing else.
 
 No general message parser ever sees these bytes (a hostile datagram costs such a parser milliseconds). This one is
-linear, allocates a handful of small objects, and follows no pointer: none is legal in the only names that it reads
-(question, OPT's root, the TSIG owner after it; a pointer there is FORMERR). IXFR's SOA in the authority section has an
-owner that may be compressed, and its names are skipped, not expanded.
+linear and allocates a handful of small objects. No pointer is legal in the question, in OPT's root and in TSIG's
+algorithm. The one name that is expanded is the owner of TSIG: clients compress it against the question (RFC 8945 does
+not forbid it, BIND and dnspython do it). The names of IXFR's SOA in the authority section are skipped, not expanded.
 """
 
 from dataclasses import dataclass
@@ -13,6 +13,9 @@ from authdns.wire.types import Class, Flag, Opcode, Rcode, Type
 
 HEADER_OCTETS = 12
 MINIMUM_UDP_PAYLOAD = 512  # RFC 6891 §6.2.3: smaller values are treated as this
+MAX_POINTERS = 16  # followed in one name; a sender needs one
+MAX_OPTIONS = 64  # in one OPT; two dozen are assigned, and walking the thousand that fit costs more than the answer
+SOA_NUMBERS_OCTETS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,18 +70,23 @@ def parse_query(wire: bytes) -> Query:
     """Reads a request of at least 12 octets with QR=0 (the caller drops anything else). Raises Malformed."""
     ident, flags, qdcount, ancount, nscount, arcount = (int.from_bytes(wire[i : i + 2], "big") for i in range(0, 12, 2))
     opcode = flags >> 11 & 15
-    if qdcount != 1:
-        raise Malformed(f"QDCOUNT is {qdcount}, expected 1")
-    end = _name_end(wire, HEADER_OCTETS) + 4
-    if end > len(wire):
-        raise Malformed("the question is cut off")
+    end = HEADER_OCTETS
+    if qdcount == 1:
+        end = _name_end(wire, HEADER_OCTETS) + 4
+        if end > len(wire):
+            raise Malformed("the question is cut off")
     question = wire[HEADER_OCTETS:end]
-    qtype = int.from_bytes(wire[end - 4 : end - 2], "big")
+    qname = question[:-4].lower()
+    qtype = int.from_bytes(question[-4:-2], "big")
+    qclass = int.from_bytes(question[-2:], "big")
     if opcode not in (Opcode.QUERY, Opcode.NOTIFY):
-        # Other opcodes give the sections another meaning (UPDATE, RFC 2136); they are refused by opcode, not by form.
-        return Query(
-            ident, flags, opcode, question, question[:-4].lower(), qtype, _class_of(question), None, None, None
-        )
+        # Other opcodes give the sections another meaning (UPDATE, RFC 2136) or have no question (DSO, RFC 8490 §5.4);
+        # they are refused by opcode, not by form.
+        edns = None if qdcount > 1 or ancount or nscount else _edns_if_any(wire, end, arcount)
+        return Query(ident, flags, opcode, question, qname, qtype, qclass, edns, None, None)
+    if qdcount != 1:
+        edns = None if qdcount or ancount or nscount else _edns_if_any(wire, end, arcount)
+        raise Malformed(f"QDCOUNT is {qdcount}, expected 1", edns=edns)
     ixfr_serial = None
     if ancount > (opcode == Opcode.NOTIFY):
         raise Malformed(f"ANCOUNT is {ancount}", question)
@@ -89,32 +97,34 @@ def parse_query(wire: bytes) -> Query:
             raise Malformed(f"NSCOUNT is {nscount}", question)
         start, end = end, _skip_record(wire, end, question)
         ixfr_serial = _serial_of(wire[start:end], question)
-    if arcount > 2:
-        raise Malformed(f"ARCOUNT is {arcount}, at most 2 are possible", question)
     edns, tsig = _read_additional(wire, end, arcount, question)
-    return Query(
-        ident, flags, opcode, question, question[:-4].lower(), qtype, _class_of(question), edns, tsig, ixfr_serial
-    )
+    return Query(ident, flags, opcode, question, qname, qtype, qclass, edns, tsig, ixfr_serial)
 
 
-def _class_of(question: bytes) -> int:
-    return int.from_bytes(question[-2:], "big")
+def _edns_if_any(wire: bytes, end: int, arcount: int) -> Edns | None:
+    """OPT of a request that is refused whatever else it holds: it is answered with OPT (RFC 6891 §6.1.1)."""
+    try:
+        return _read_additional(wire, end, arcount, b"")[0]
+    except Malformed as error:
+        return error.edns
 
 
 def _read_additional(wire: bytes, end: int, arcount: int, question: bytes) -> tuple[Edns | None, Tsig | None]:
     """OPT at most once (RFC 6891 §6.1.1), TSIG last (RFC 8945 §5.1), nothing behind them."""
     edns: Edns | None = None
     tsig: Tsig | None = None
+    if arcount > 2:
+        raise Malformed(f"ARCOUNT is {arcount}, at most 2 are possible", question)
     for _ in range(arcount):
         if tsig is not None:
             raise Malformed("TSIG is not the last record", question, edns)
         start = end
-        owner_end = _name_end(wire, start, question, edns)
+        owner, owner_end = _expand(wire, start, question, edns)
         end, rrtype, rdata = _fixed_part(wire, owner_end, question, edns)
         if rrtype == Type.OPT and edns is None:
             edns = _read_opt(wire, start, owner_end, rdata, question)
         elif rrtype == Type.TSIG:
-            tsig = _read_tsig(wire[start:owner_end], wire[owner_end : owner_end + 8], rdata, question, edns)
+            tsig = _read_tsig(owner, wire[owner_end : owner_end + 8], rdata, question, edns)
         else:
             raise Malformed("an additional record that is neither the one OPT nor TSIG", question, edns)
     if end != len(wire):
@@ -130,10 +140,12 @@ def _read_opt(wire: bytes, start: int, owner_end: int, rdata: bytes, question: b
     dnssec_ok = bool(wire[owner_end + 6] & 0x80)
     edns = Edns(max(payload, MINIMUM_UDP_PAYLOAD), version, dnssec_ok, rdata)
     position = 0
-    while position < len(rdata):
+    for _ in range(MAX_OPTIONS):
+        if position >= len(rdata):
+            break
         position += 4 + int.from_bytes(rdata[position + 2 : position + 4], "big")
     if position != len(rdata):
-        raise Malformed("the options of OPT are cut off", question, edns)
+        raise Malformed(f"the options of OPT are cut off, or more than {MAX_OPTIONS}", question, edns)
     return edns
 
 
@@ -171,15 +183,53 @@ def _name_end(wire: bytes, position: int, question: bytes = b"", edns: Edns | No
     raise Malformed("a name is cut off", question, edns)
 
 
-def _skip_record(wire: bytes, position: int, question: bytes) -> int:
-    """The offset behind a record whose owner may end in a pointer, which is not followed."""
+def _expand(wire: bytes, start: int, question: bytes, edns: Edns | None) -> tuple[bytes, int]:
+    """(the name, as spelled, at most 255 octets; the offset behind it). Pointers lead strictly backward."""
+    if wire[start : start + 1] == names.ROOT:
+        return names.ROOT, start + 1  # nearly always
+    found = bytearray()
+    end = 0
+    hops = 0
+    position = before = start
+    while position < len(wire):
+        length = wire[position]
+        if length <= names.MAX_LABEL_OCTETS:
+            found += wire[position : position + length + 1]
+            position += length + 1
+            if len(found) > names.MAX_NAME_OCTETS:
+                raise Malformed(f"a name is longer than {names.MAX_NAME_OCTETS} octets", question, edns)
+            if not length:
+                return bytes(found), end or position
+            continue
+        target = int.from_bytes(wire[position : position + 2], "big") & 0x3FFF
+        end = end or position + 2
+        hops += 1
+        if length < 0xC0 or not HEADER_OCTETS <= target < before or hops > MAX_POINTERS:
+            raise Malformed("a bad compression pointer or an unknown label type", question, edns)
+        position = before = target
+    raise Malformed("a name is cut off", question, edns)
+
+
+def _skip_name(wire: bytes, position: int, question: bytes) -> int:
+    """The offset behind a name that may end in a pointer, which is not followed."""
     start = position
-    while position < len(wire) and 0 < wire[position] <= names.MAX_LABEL_OCTETS:
-        position += wire[position] + 1
+    while position < len(wire):
+        length = wire[position]
+        if length >= 0xC0:
+            return position + 2
+        if length > names.MAX_LABEL_OCTETS:
+            raise Malformed("an unknown label type", question)
+        position += length + 1
         if position - start > names.MAX_NAME_OCTETS:
             raise Malformed(f"a name is longer than {names.MAX_NAME_OCTETS} octets", question)
-    position += 2 if position < len(wire) and wire[position] >= 0xC0 else 1
-    return _fixed_part(wire, position, question, None)[0]
+        if not length:
+            return position
+    raise Malformed("a name is cut off", question)
+
+
+def _skip_record(wire: bytes, position: int, question: bytes) -> int:
+    """The offset behind a record whose owner is not expanded."""
+    return _fixed_part(wire, _skip_name(wire, position, question), question, None)[0]
 
 
 def _fixed_part(wire: bytes, position: int, question: bytes, edns: Edns | None) -> tuple[int, int, bytes]:
@@ -192,10 +242,14 @@ def _fixed_part(wire: bytes, position: int, question: bytes, edns: Edns | None) 
 
 
 def _serial_of(record: bytes, question: bytes) -> int:
-    """The serial in the SOA of an IXFR query (RFC 1995 §3): 20 octets of numbers end the record."""
-    if len(record) < 33:  # owner 1, fixed 10, two names 2, numbers 20
-        raise Malformed("the SOA of the IXFR query is too short", question)
-    return int.from_bytes(record[-20:-16], "big")
+    """The serial in the SOA of an IXFR query (RFC 1995 §3)."""
+    _, rrtype, rdata = _fixed_part(record, _skip_name(record, 0, question), question, None)
+    if rrtype != Type.SOA:
+        raise Malformed("the authority section of the IXFR query is no SOA", question)
+    numbers_at = _skip_name(rdata, _skip_name(rdata, 0, question), question)
+    if numbers_at + SOA_NUMBERS_OCTETS != len(rdata):
+        raise Malformed("the SOA of the IXFR query is cut off or too long", question)
+    return int.from_bytes(rdata[numbers_at : numbers_at + 4], "big")
 
 
 def is_request(wire: bytes) -> bool:

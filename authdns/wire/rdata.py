@@ -32,6 +32,23 @@ COMPRESSIBLE: dict[int, NameLayout] = {
 TARGET_OFFSET: dict[int, int] = {Type.NS: 0, Type.MX: 2, Type.SRV: 6, Type.SVCB: 2, Type.HTTPS: 2}
 
 
+# Types that are a fixed part and one name: two records that differ only in the name's case are the same record.
+_ONE_NAME_FROM: dict[int, int] = {
+    Type.NS: 0,
+    Type.CNAME: 0,
+    Type.PTR: 0,
+    Type.DNAME: 0,
+    Type.MX: 2,
+    Type.SRV: 6,
+}
+
+
+def folded(rrtype: int, rdata: bytes) -> bytes:
+    """What tells one record of an RRset from another (RFC 2181 §5, names without regard to case: RFC 4034 §6.2)."""
+    skip = _ONE_NAME_FROM.get(rrtype)
+    return rdata if skip is None else rdata[:skip] + rdata[skip:].lower()
+
+
 def name_at(rdata: bytes, offset: int = 0) -> bytes:
     """The uncompressed name that begins at `offset`, as spelled."""
     end = offset

@@ -8,9 +8,10 @@ from types import MappingProxyType
 from typing import cast
 
 from authdns.wire import name as names
+from authdns.wire.rdata import folded, parse_soa
 from authdns.wire.types import Type, type_to_text
 from authdns.zone.problem import Place, Problems
-from authdns.zone.zone import RRset, RRsets, Zone
+from authdns.zone.zone import RRset, RRsets, Zone, find_rrset
 
 MAX_TYPES_PER_NAME = 100  # as BIND since CVE-2024-1737: one lookup must not walk thousands
 # An answer holds at least header (12), question (owner + 4) and the RRset, and ends at 65,535 octets over TCP.
@@ -18,8 +19,8 @@ MAX_MESSAGE_OCTETS = 65535
 HEADER_OCTETS = 12
 FIXED_RR_OCTETS = 12  # compressed owner, type, class, TTL, RDLENGTH
 
-# The bulk of large zones. No check ever looks at one such record alone, so no place is kept for it.
-_WITHOUT_NAMES = frozenset(map(int, (Type.A, Type.AAAA, Type.TXT, Type.PTR, Type.RRSIG, Type.NSEC, Type.NSEC3)))
+# The bulk of large zones. No check looks at one such record alone, so no place is kept for it.
+_WITHOUT_NAMES = frozenset(map(int, (Type.A, Type.AAAA, Type.PTR, Type.RRSIG, Type.NSEC, Type.NSEC3)))
 
 _FIELDS = 4  # type, ttl, rdata, line
 FILE_SHIFT = 32  # a place is one integer: file number << FILE_SHIFT | line
@@ -100,12 +101,17 @@ class ZoneBuilder:
         if self.problems.errors:
             return None
         self._add_empty_non_terminals(finished)
+        soa_rrset = find_rrset(finished[self.apex], Type.SOA)
+        assert soa_rrset is not None, "_check_apex has seen to it"
+        minimum = parse_soa(soa_rrset.rdatas[0]).minimum
         return Zone(
             apex=self.apex,
             names=MappingProxyType(finished),
             spelling=MappingProxyType(self._spelling),
             cuts=self._cuts(),
             dnames=frozenset(self._dname_owners),
+            soa_rrset=soa_rrset,
+            negative_soa=soa_rrset._replace(ttl=min(soa_rrset.ttl, minimum)),
             records=records,
         )
 
@@ -124,18 +130,19 @@ class ZoneBuilder:
 
     def _group(self, owner: bytes, fields: list[int | bytes]) -> RRsets:
         """Records of one name to RRsets: duplicates dropped (RFC 2181 §5), one TTL (§5.2), caps kept."""
-        by_type: dict[int, dict[bytes, None]] = {}
+        by_type: dict[int, dict[bytes, bytes]] = {}  # folded rdata -> rdata
         ttls: dict[int, int] = {}
         for i in range(0, len(fields), _FIELDS):
             rrtype, ttl, rdata = _integer(fields[i]), _integer(fields[i + 1]), fields[i + 2]
             assert isinstance(rdata, bytes)
             rdatas = by_type.setdefault(rrtype, {})
-            if rdata in rdatas and rrtype != Type.SOA:
+            key = folded(rrtype, rdata)
+            if key in rdatas and rrtype != Type.SOA:
                 self.problems.warning(
                     self.place(_integer(fields[i + 3])),
                     f"{names.to_text(owner)} {type_to_text(rrtype)}: the same record was given before; one is kept",
                 )
-            rdatas[rdata] = None
+            rdatas.setdefault(key, rdata)
             known = ttls.setdefault(rrtype, ttl)
             if ttl != known:
                 ttls[rrtype] = min(known, ttl)
@@ -145,9 +152,9 @@ class ZoneBuilder:
                     f"(RFC 2181 §5.2); {min(known, ttl)} is used for all",
                 )
         self._check_caps(owner, by_type)
-        return tuple(RRset(rrtype, ttls[rrtype], tuple(rdatas)) for rrtype, rdatas in by_type.items())
+        return tuple(RRset(rrtype, ttls[rrtype], tuple(rdatas.values())) for rrtype, rdatas in by_type.items())
 
-    def _check_caps(self, owner: bytes, by_type: dict[int, dict[bytes, None]]) -> None:
+    def _check_caps(self, owner: bytes, by_type: dict[int, dict[bytes, bytes]]) -> None:
         if len(by_type) > MAX_TYPES_PER_NAME:
             self.problems.error(
                 self.place_of(owner, next(iter(by_type))),

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 
-MAX_PROBLEMS = 200  # a file that is no zone file at all would otherwise fill the log
+MAX_PROBLEMS = 200  # errors, and as many others; a file that is no zone file at all would otherwise fill the log
 
 
 class Severity(Enum):
@@ -51,8 +51,11 @@ class Problems:
     left_out: int = 0
 
     def add(self, severity: Severity, place: Place, message: str, text: str = "") -> None:
-        self.errors += severity is Severity.ERROR
-        if len(self.found) < MAX_PROBLEMS:
+        is_error = severity is Severity.ERROR
+        # Each kind has a cap of its own: two hundred warnings must not hide the error that rejects the zone.
+        listed = self.errors if is_error else len(self.found) - min(self.errors, MAX_PROBLEMS)
+        self.errors += is_error
+        if listed < MAX_PROBLEMS:
             self.found.append(Problem(severity, place, message, text))
         else:
             self.left_out += 1

@@ -37,7 +37,8 @@ class Zone:
 
     `apex` and the keys of `names` are lower-case wire names; `spelling` has the owner names that the file wrote
     otherwise. `cuts` are the delegations (NS below the apex, not themselves below another cut), `dnames` the owners
-    of DNAME. `records` counts RRs.
+    of DNAME. `soa_rrset` stands for itself, `negative_soa` is the same with the TTL of negative answers: the smaller of
+    its own and MINIMUM (RFC 2308 §5). `records` counts RRs.
     """
 
     apex: bytes
@@ -45,13 +46,9 @@ class Zone:
     spelling: Mapping[bytes, bytes]
     cuts: frozenset[bytes]
     dnames: frozenset[bytes]
+    soa_rrset: RRset
+    negative_soa: RRset
     records: int
-
-    @property
-    def soa_rrset(self) -> RRset:
-        rrset = find_rrset(self.names[self.apex], Type.SOA)
-        assert rrset is not None, "the builder makes no zone without an SOA"
-        return rrset
 
     @property
     def soa(self) -> Soa:

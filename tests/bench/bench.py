@@ -8,15 +8,17 @@ on loopback the rate also depends on the generator. Loads, and what is fair, are
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import platform
+import random
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -77,7 +79,8 @@ class Size:
     """What a million records cost a server."""
 
     first_answer_seconds: float
-    memory_bytes: int
+    memory_bytes: int  # when the first answer came
+    memory_later_bytes: int | None = None  # after the queries: some servers keep what they have answered
     transfer_seconds: float | None = None
     transfer_cpu_seconds: float | None = None
 
@@ -92,6 +95,7 @@ class Report:
     versions: dict[str, str]
     loads: dict[str, dict[str, Measured]] = field(default_factory=dict)  # load -> server
     sizes: dict[str, Size] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)  # what could not be measured, and why
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -108,7 +112,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(as_text(bench.report))
     if options.json:
         options.json.write_text(json.dumps(asdict(bench.report), indent=2) + "\n")
-    return 0
+    for failure in bench.report.failures:
+        print(f"bench: FAILED: {failure}", file=sys.stderr)
+    return 1 if bench.report.failures else 0
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -160,10 +166,13 @@ class Bench:
         file = folder / "small.zone"
         workload.write_small_zone(file)
         with ExitStack() as stack:
-            servers = [
-                stack.enter_context(self.server(name, folder / "small", workload.SMALL_ZONE, file))
-                for name in self.options.servers
-            ]
+            servers = []
+            for name in self.options.servers:
+                server = self.server(name, folder / "small", workload.SMALL_ZONE, file)
+                stack.callback(server.stop)
+                with self.failing_alone(server):
+                    server.start()
+                    servers.append(server)
             for load in loads:
                 self.measure(load, servers, folder)
 
@@ -178,12 +187,27 @@ class Bench:
             for name in self.options.servers:
                 server = self.server(name, folder / "large", workload.LARGE_ZONE, file)
                 stack.callback(server.stop)
-                self.report.sizes[name] = Size(self.seconds_to_first_answer(server), memory_of_tree(server.pid))
-                servers.append(server)
+                with self.failing_alone(server):
+                    seconds = self.seconds_to_first_answer(server)
+                    self.report.sizes[name] = Size(seconds, memory_of_tree(server.pid))
+                    servers.append(server)
             self.measure("million", servers, folder)
+            for server in servers:
+                with self.failing_alone(server):
+                    self.report.sizes[server.name].memory_later_bytes = memory_of_tree(server.pid)
             if isinstance(self.load, Compiled):
                 for server in servers:
-                    self.transfer(self.load, server)
+                    with self.failing_alone(server):
+                        self.transfer(self.load, server)
+
+    @contextlib.contextmanager
+    def failing_alone(self, server: NameServer) -> Iterator[None]:
+        """What one server fails to do goes into the report; the others are measured all the same."""
+        try:
+            yield
+        except (ServerDied, OSError, RuntimeError, subprocess.SubprocessError) as error:
+            self.report.failures.append(f"{server.name}: {error}")
+            progress(f"{server.name} failed: {str(error).splitlines()[0]}")
 
     def server(self, name: str, folder: Path, zone: str, file: Path) -> NameServer:
         return SERVERS[name](folder / name, [Zone(zone, file=file)], cores=self.server_core, quiet=True)
@@ -204,20 +228,27 @@ class Bench:
     def measure(self, load: str, servers: list[NameServer], folder: Path) -> None:
         queries = folder / f"{load}.queries"
         self.load.prepare(LOADS[load](), queries)
-        results = self.report.loads[load] = {server.name: Measured() for server in servers}
+        ready = []
         for server in servers:
-            self.ask(server, queries, WARM_UP_SECONDS)
+            with self.failing_alone(server):
+                self.ask(server, queries, WARM_UP_SECONDS)
+                ready.append(server)
+        servers = ready
+        results = self.report.loads[load] = {server.name: Measured() for server in servers}
         for number in range(self.options.rounds):
             progress(f"{load}: round {number + 1} of {self.options.rounds}")
             # Another server begins each round, so that none of them always follows the same neighbour.
-            first = number % len(servers)
+            first = number % max(1, len(servers))
+            # And elsewhere in the queries: a server that remembers answers must not meet the same ones each round.
+            start_at = random.Random(number).randrange(workload.LARGE_NAMES)
             for server in servers[first:] + servers[:first]:
-                cpu, start = cpu_of_tree(server.pid), time.monotonic()
-                result = self.ask(server, queries, self.options.seconds)
-                elapsed = time.monotonic() - start
-                results[server.name].add(result, cpu_of_tree(server.pid).since(cpu), elapsed)
+                with self.failing_alone(server):
+                    cpu, start = cpu_of_tree(server.pid), time.monotonic()
+                    result = self.ask(server, queries, self.options.seconds, start_at)
+                    elapsed = time.monotonic() - start
+                    results[server.name].add(result, cpu_of_tree(server.pid).since(cpu), elapsed)
 
-    def ask(self, server: NameServer, queries: Path, seconds: float) -> Result:
+    def ask(self, server: NameServer, queries: Path, seconds: float, first: int = 0) -> Result:
         result = self.load.run_file(
             server.endpoint,
             queries,
@@ -225,6 +256,7 @@ class Bench:
             window=self.options.window,
             count=int(10_000_000 * max(1.0, seconds)),
             cores=self.load_core,
+            first=first,
         )
         problem = result.problem()
         if problem:
@@ -260,8 +292,10 @@ def as_text(report: Report) -> str:
     lines += ["", "## CPU time per answered query (µs)", ""]
     head = ["load", "server", "total", "user", "system", f"× {REFERENCE}", "spread", "queries/s", "busy", "octets"]
     lines += table([head, *(row for load in report.loads for row in load_rows(load, report.loads[load]))], text=2)
+    if report.failures:
+        lines += ["", *(f"FAILED: {failure.splitlines()[0]}" for failure in report.failures)]
     if report.sizes:
-        head = ["server", "first answer (s)", "memory (MiB)", "transfer (s)", "transfer CPU (s)"]
+        head = ["server", "first answer (s)", "memory (MiB)", "after queries", "transfer (s)", "transfer CPU (s)"]
         lines += ["", f"## {workload.LARGE_NAMES:,} records in one zone", ""]
         lines += table([head, *(size_row(name, size) for name, size in report.sizes.items())], text=1)
     lines += ["", "```", *workload.describe(), "", *SETTINGS.splitlines(), "```", ""]
@@ -270,6 +304,7 @@ def as_text(report: Report) -> str:
 
 def load_rows(load: str, results: dict[str, Measured]) -> list[list[str]]:
     rows = []
+    results = {name: measured for name, measured in results.items() if measured.total}  # not those that failed
     reference = statistics.median(results[REFERENCE].total) if REFERENCE in results else None
     for name, measured in results.items():
         total = statistics.median(measured.total)
@@ -294,7 +329,10 @@ def size_row(name: str, size: Size) -> list[str]:
     def seconds(value: float | None) -> str:
         return "-" if value is None else f"{value:.2f}"
 
-    row = [name, seconds(size.first_answer_seconds), f"{size.memory_bytes / 2**20:,.0f}"]
+    def mebibytes(value: int | None) -> str:
+        return "-" if value is None else f"{value / 2**20:,.0f}"
+
+    row = [name, seconds(size.first_answer_seconds), mebibytes(size.memory_bytes), mebibytes(size.memory_later_bytes)]
     return [*row, seconds(size.transfer_seconds), seconds(size.transfer_cpu_seconds)]
 
 

@@ -1,12 +1,12 @@
 /* A load generator for name servers, for loopback only in its use here.
  *
- *   load udp ADDRESS PORT QUERIES WINDOW MAX_QUERIES MAX_SECONDS
+ *   load udp ADDRESS PORT QUERIES WINDOW MAX_QUERIES MAX_SECONDS FIRST
  *   load axfr ADDRESS PORT QUERIES MAX_SECONDS
  *
  * QUERIES is a file of records: length (16 bits, big-endian), expected rcode (8 bits), 0, then a query message.
  *
- * udp keeps WINDOW queries outstanding (a closed loop), goes round the file, and stops after MAX_QUERIES or
- * MAX_SECONDS. An answer counts if its id belongs to an outstanding query, QR is set, and it repeats that query's
+ * udp keeps WINDOW queries outstanding (a closed loop), goes round the file from query number FIRST on, and stops after
+ * MAX_QUERIES or MAX_SECONDS. An answer counts if its id belongs to an outstanding query, QR is set, and it repeats that query's
  * question; a query without an answer for LOST_SECONDS is lost and its place is used again under a new id. It spins
  * while nothing arrives, so that waking it up is no cost of the server.
  *
@@ -138,10 +138,10 @@ static struct mmsghdr out[MAX_WINDOW], in[MAX_WINDOW];
 static struct iovec out_parts[MAX_WINDOW][2], in_parts[MAX_WINDOW];
 static uint8_t answers[MAX_WINDOW][MAX_ANSWER];
 
-static void run_udp(int fd, int window, long max_queries, double max_seconds)
+static void run_udp(int fd, int window, long max_queries, double max_seconds, size_t first)
 {
     long sent = 0, answered = 0, lost = 0, bad = 0, unexpected = 0, truncated = 0, bytes = 0, rcodes[16] = {0};
-    size_t next = 0;
+    size_t next = first % query_count;
     int free_count = 0, outstanding = 0, idle = 0;
     double start = now(), end = start + max_seconds, time = start, last_answer = start;
 
@@ -301,17 +301,18 @@ static void run_axfr(int fd, double max_seconds)
 
 int main(int argc, char **argv)
 {
-    if (argc == 8 && !strcmp(argv[1], "udp")) {
+    if (argc == 9 && !strcmp(argv[1], "udp")) {
         int window = atoi(argv[5]);
         if (window < 1 || window > MAX_WINDOW)
             fail("window");
         read_queries(argv[4]);
-        run_udp(connected(argv[2], argv[3], SOCK_DGRAM), window, atol(argv[6]), atof(argv[7]));
+        run_udp(connected(argv[2], argv[3], SOCK_DGRAM), window, atol(argv[6]), atof(argv[7]),
+                strtoul(argv[8], NULL, 10));
     } else if (argc == 6 && !strcmp(argv[1], "axfr")) {
         read_queries(argv[4]);
         run_axfr(connected(argv[2], argv[3], SOCK_STREAM), atof(argv[5]));
     } else {
-        fprintf(stderr, "usage: load udp ADDRESS PORT QUERIES WINDOW MAX_QUERIES MAX_SECONDS\n"
+        fprintf(stderr, "usage: load udp ADDRESS PORT QUERIES WINDOW MAX_QUERIES MAX_SECONDS FIRST\n"
                         "       load axfr ADDRESS PORT QUERIES MAX_SECONDS\n");
         return 1;
     }

@@ -83,9 +83,17 @@ class Generator(ABC):
 
     @abstractmethod
     def run_file(
-        self, server: Endpoint, path: Path, *, seconds: float, window: int, count: int, cores: Collection[int] | None
+        self,
+        server: Endpoint,
+        path: Path,
+        *,
+        seconds: float,
+        window: int,
+        count: int,
+        cores: Collection[int] | None,
+        first: int = 0,
     ) -> Result:
-        """Ask the queries of a prepared file, round and round, until `count` or `seconds` is reached."""
+        """Ask the queries of a prepared file, round and round from number `first` on, until `count` or `seconds` is reached."""
 
     def run(
         self,
@@ -117,9 +125,18 @@ class Compiled(Generator):
                 file.write(len(wire).to_bytes(2, "big") + bytes([dns.rcode.from_text(query.rcode), 0]) + wire)
 
     def run_file(
-        self, server: Endpoint, path: Path, *, seconds: float, window: int, count: int, cores: Collection[int] | None
+        self,
+        server: Endpoint,
+        path: Path,
+        *,
+        seconds: float,
+        window: int,
+        count: int,
+        cores: Collection[int] | None,
+        first: int = 0,
     ) -> Result:
-        arguments = ["udp", server.address, str(server.port), str(path), str(window), str(count), str(seconds)]
+        arguments = ["udp", server.address, str(server.port), str(path), str(window), str(count)]
+        arguments += [str(seconds), str(first)]
         found = self._call(arguments, seconds, cores)
         found["rcodes"] = {dns.rcode.to_text(dns.rcode.Rcode(i)): n for i, n in enumerate(found["rcodes"]) if n}
         return Result(**found)
@@ -158,9 +175,17 @@ class Dnsperf(Generator):
         path.write_text("".join(f"{query.name} {query.type}\n" for query in queries))
 
     def run_file(
-        self, server: Endpoint, path: Path, *, seconds: float, window: int, count: int, cores: Collection[int] | None
+        self,
+        server: Endpoint,
+        path: Path,
+        *,
+        seconds: float,
+        window: int,
+        count: int,
+        cores: Collection[int] | None,
+        first: int = 0,
     ) -> Result:
-        del count  # it is bounded by time alone
+        del count, first  # it is bounded by time alone, and begins at the beginning
         command = [self.program, "-s", server.address, "-p", str(server.port), "-d", str(path)]
         command += ["-l", str(seconds), "-q", str(window), "-c", "1", "-T", "1"]
         with pinned_to(cores):

@@ -1,0 +1,89 @@
+"""Raw packets to a server, and what comes back; silence is told from slowness by a question asked behind it.
+
+Servers here have one worker and answer in order: once the answer to a later question is in, no other will come.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from tests.peers import Endpoint
+
+SENTINEL_IDENT = b"\xfe\xed"
+SECONDS = 5.0
+
+
+class ServerSilent(Exception):
+    """Not even the question behind the packet was answered."""
+
+
+class Udp:
+    """One socket to one server. `sentinel` is an ordinary query; its first two octets are replaced."""
+
+    def __init__(self, endpoint: Endpoint, sentinel: bytes) -> None:
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.settimeout(SECONDS)
+        self._socket.connect(tuple(endpoint))
+        self._sentinel = SENTINEL_IDENT + sentinel[2:]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._socket.close()
+
+    def exchange(self, packet: bytes) -> bytes | None:
+        """The response to `packet`, or None if there is none."""
+        assert packet[:2] != SENTINEL_IDENT
+        self._socket.send(packet)
+        self._socket.send(self._sentinel)
+        found = None
+        while True:
+            try:
+                response = self._socket.recv(65_535)
+            except TimeoutError:
+                raise ServerSilent(packet.hex()) from None
+            if response[:2] == SENTINEL_IDENT:
+                return found
+            found = response
+
+    def ask(self, query: bytes) -> bytes:
+        """The response to a query that every server answers; others' are passed over."""
+        self._socket.send(query)
+        while True:
+            try:
+                response = self._socket.recv(65_535)
+            except TimeoutError:
+                raise ServerSilent(query.hex()) from None
+            if response[:2] == query[:2]:
+                return response
+
+
+def over_tcp(endpoint: Endpoint, packet: bytes, sentinel: bytes) -> bytes | None:
+    """The response to `packet` on a connection of its own; None if it is passed over or the connection closed."""
+    sentinel = SENTINEL_IDENT + sentinel[2:]
+    with socket.create_connection(tuple(endpoint), timeout=SECONDS) as connection:
+        connection.sendall(_framed((packet, sentinel)))
+        with connection.makefile("rb") as stream:
+            found = None
+            for _ in range(2):
+                try:
+                    length = stream.read(2)
+                    response = stream.read(int.from_bytes(length, "big"))
+                except ConnectionResetError:
+                    return found
+                except TimeoutError:
+                    raise ServerSilent(packet.hex()) from None
+                if not response or response[:2] == SENTINEL_IDENT:
+                    return found
+                found = response
+            return found
+
+
+def _framed(messages: Sequence[bytes]) -> bytes:
+    return b"".join(len(message).to_bytes(2, "big") + message for message in messages)
