@@ -93,7 +93,10 @@ class Generator(ABC):
         cores: Collection[int] | None,
         first: int = 0,
     ) -> Result:
-        """Ask the queries of a prepared file, round and round from number `first` on, until `count` or `seconds` is reached."""
+        """Ask the queries of a prepared file, round and round, until `count` or `seconds` is reached.
+
+        `first` is the number of the query to begin with.
+        """
 
     def run(
         self,
