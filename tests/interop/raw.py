@@ -26,7 +26,7 @@ class Udp:
     def __init__(self, endpoint: Endpoint, sentinel: bytes) -> None:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.settimeout(SECONDS)
-        self._socket.connect(tuple(endpoint))
+        self._socket.connect((endpoint.address, endpoint.port))
         self._sentinel = SENTINEL_IDENT + sentinel[2:]
 
     def __enter__(self) -> Self:
@@ -67,7 +67,7 @@ class Udp:
 def over_tcp(endpoint: Endpoint, packet: bytes, sentinel: bytes) -> bytes | None:
     """The response to `packet` on a connection of its own; None if it is passed over or the connection closed."""
     sentinel = SENTINEL_IDENT + sentinel[2:]
-    with socket.create_connection(tuple(endpoint), timeout=SECONDS) as connection:
+    with socket.create_connection((endpoint.address, endpoint.port), timeout=SECONDS) as connection:
         connection.sendall(_framed((packet, sentinel)))
         with connection.makefile("rb") as stream:
             found = None
