@@ -159,6 +159,11 @@ def test_records_before_any_ttl_wait_for_the_minimum_of_the_soa() -> None:
     assert ttls("", NS + SOA_TTL)["example.com. NS"] == 900
 
 
+def test_a_record_without_a_ttl_in_a_file_without_any_is_an_error() -> None:
+    reading = read("", head="@ NS ns.example.net.\n")
+    assert "example.com. NS has no TTL, and there is neither $TTL nor an SOA" in [p.message for p in said(reading)]
+
+
 def test_the_ttl_may_have_units() -> None:
     assert {ttl for _, ttl, _, _ in added("a 1W2D A 10.0.0.1")} == {9 * 86400}
     assert {ttl for _, ttl, _, _ in added("a 1h30m5s A 10.0.0.1")} == {5405}
@@ -279,6 +284,7 @@ def test_any_failure_of_the_loader_is_an_error_in_words() -> None:
         ("$TTL 1 2", "1:8 2 is one word too many"),
         ("$INCLUDE", "1:1 something is missing"),
         ('$INCLUDE ""', "1:10 this is no file name"),
+        (r'$INCLUDE "a\999"', r"1:10 \DDD needs three decimal digits"),
         (r'$INCLUDE "a\000"', "1:10 this is no file name"),
         ("$INCLUDE x a..b", "1:12 a..b is no domain name"),
         ("$INCLUED x", "1:1 $INCLUED is no directive; did you mean $INCLUDE?"),
@@ -352,6 +358,7 @@ def test_the_multiline_form_of_dig_means_the_same() -> None:
         ("a CLASS3 A 10.0.0.1", "1:3 class CLASS3: only the class IN is served; expected IN or nothing"),
         ("a ANY x", "1:3 the type ANY exists only in queries and messages, never in a zone"),
         ("a TYPE255 x", "1:3 the type TYPE255 exists only in queries and messages, never in a zone"),
+        ("a TYPE65536 x", "1:3 TYPE65536 is no record type; expected A, MX, ..."),
         ("a TYPE0 x", "1:3 the type TYPE0 exists only in queries and messages, never in a zone"),
         ("a", "1:1 the record ends here; expected a record type (A, MX, ...) and its data"),
         ("a IN 60", "1:6 the record ends here; expected a record type (A, MX, ...) and its data"),
@@ -497,7 +504,7 @@ def outcome(reading: Reading) -> tuple[object, ...]:
     return found, zone and dict(zone.names), zone and dict(zone.spelling)
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(LINE)
 @example("a AAAA 1:2:3:4:5:6:7::")
 @example("a AAAA 1::2:3:4:5:6:7:8")
