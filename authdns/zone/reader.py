@@ -349,9 +349,8 @@ class _ZoneReader:
         return next(iter(get_close_matches(word, known, 1)), "")
 
     def _owner_hint(self, entry: Entry, at: int) -> str:
-        first = entry.tokens[0].text.decode(
-            "latin-1"
-        )  # as written: a host called "mx" is more likely than one called "MX"
+        # As written, in capitals: a host called "mx" is more likely than one called "MX".
+        first = entry.tokens[0].text.decode("latin-1")
         if entry.blank_owner or at != 1 or not (first in _TYPES or first == "IN"):
             return ""
         return f" (a line that begins in the first column begins with an owner: here {first}; indent it if not meant)"
