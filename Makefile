@@ -22,10 +22,10 @@ $(VENV)/.dev: $(VENV)/.run
 run: $(VENV)/.run
 	@echo "Try, in another terminal:"
 	@echo "  dig @127.0.0.1 -p 5353 example.com MX"
-	@echo "  dig @127.0.0.1 -p 5353 anything.wild.example.com A"
-	@echo "  dig @127.0.0.1 -p 5353 www.dept.example.com A       # a delegation: referral with glue"
+	@echo "  dig @127.0.0.1 -p 5353 shop.apps.example.com A        # a wildcard"
+	@echo "  dig @127.0.0.1 -p 5353 www.lab.example.com A          # a delegation: referral with glue"
 	@echo "  dig @::1 -p 5353 +tcp mail._domainkey.example.com TXT"
-	@echo "  dig @127.0.0.1 -p 5353 -x 192.0.2.80"
+	@echo "  dig @127.0.0.1 -p 5353 -x 192.0.2.25"
 	@echo "Edit a file below zones/ and ask again; Ctrl-C stops."
 	@exec $(BIN)/authdns serve --zones zones
 

@@ -43,13 +43,14 @@ def parse_config(text: bytes, *, path: Path, environ: Mapping[str, str]) -> Conf
 
 
 def default_config(zones: Path, *, environ: Mapping[str, str]) -> Config:
-    """What runs without a configuration file: the zone files of one folder, unprivileged ports, loopback only.
+    """What runs without a configuration file: the zone files of one folder, unprivileged ports, loopback only, and not a
+    packet to anybody: no NOTIFY either.
 
     Raises ConfigError if the environment names no place for the state.
     """
     places: dict[str | int, Node] = {
         "listen": _built_in([_built_in("127.0.0.1:5353"), _built_in("[::1]:5353")]),
-        "zones": _built_in([_built_in({"folder": _built_in(str(zones))})]),
+        "zones": _built_in([_built_in({"folder": _built_in(str(zones)), "notify-ns": _built_in(False)})]),
     }
     document = Document(BUILT_IN, [], _built_in({str(key): node for key, node in places.items()}))
     config = resolve(document, _validated(document), path=Path(BUILT_IN), environ=environ)
@@ -58,7 +59,7 @@ def default_config(zones: Path, *, environ: Mapping[str, str]) -> Config:
     return replace(config, path=None)
 
 
-def _built_in(value: str | list[Node] | dict[str, Node]) -> Node:
+def _built_in(value: str | bool | list[Node] | dict[str, Node]) -> Node:
     return Node("", value, 0, 0)
 
 

@@ -9,6 +9,7 @@ import contextlib
 import errno
 import gc
 import os
+import resource
 import signal
 import socket
 import sys
@@ -28,7 +29,7 @@ from authdns.server.log import log, stranger_log
 from authdns.server.notify import NotifyService
 from authdns.server.publish import Change, compare, content_digest, warning
 from authdns.server.requests import Requests, client
-from authdns.server.tcp import TcpLimits, TcpListener
+from authdns.server.tcp import RESERVED_FOR_TRANSFERS, TcpLimits, TcpListener
 from authdns.server.zones import Zones, ZoneState
 from authdns.store import Served, Store
 from authdns.transfer.notify import Meaning, Outcome
@@ -41,6 +42,7 @@ STOP_GRACE_SECONDS = 10.0  # for running transfers after SIGTERM
 # this long for it at each of its two system calls (Python's default is ten times as much).
 SWITCH_SECONDS = 0.0005
 SELF_QUERY_SECONDS = 2.0
+OTHER_FILES = 256  # file descriptors besides connections: sockets, zone files, the store, file events, metrics
 
 
 class CannotStart(Exception):
@@ -72,6 +74,7 @@ class App:
         """Binds, loads, serves until SIGTERM or SIGINT. Raises CannotStart."""
         loop = asyncio.get_running_loop()
         sys.setswitchinterval(SWITCH_SECONDS)
+        _allow_files(self._config.tcp.connections + RESERVED_FOR_TRANSFERS + OTHER_FILES)
         store = self._open_store()
         sockets, tcp = await self._bind()
         self._store = store
@@ -316,6 +319,17 @@ def _cannot_listen(endpoint: Endpoint, error: OSError) -> CannotStart:
     if error.errno == errno.EADDRNOTAVAIL:
         return CannotStart(f"cannot listen on {endpoint}: this host does not have that address", os.EX_UNAVAILABLE)
     return CannotStart(f"cannot listen on {endpoint}: {error.strerror or error}", os.EX_OSERR)
+
+
+def _allow_files(number: int) -> None:
+    """Raises the limit of file descriptors as far as it may be: a shell's 1,024 are fewer than the connections."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = number if hard == resource.RLIM_INFINITY else min(number, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    if wanted < number:
+        log.warning("at most %d file descriptors are allowed, %d may be needed: lower tcp.connections", wanted, number)
 
 
 async def _answers(endpoint: Endpoint) -> bool:

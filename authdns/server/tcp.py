@@ -82,7 +82,7 @@ class TcpListener:
         self._per_client: dict[Any, int] = {}
         self._streaming: set[Connection] = set()
         self._waiting: deque[Connection] = deque()
-        self._all_streamed = asyncio.Event()
+        self._all_gone = asyncio.Event()
         self._servers: list[asyncio.Server] = []
         self._sweep_timer = self._loop.call_later(SWEEP_SECONDS, self._sweep)
 
@@ -113,6 +113,7 @@ class TcpListener:
             if not connection.busy:
                 self.counters.tcp_evicted += 1
                 connection.abort()
+                self.release(connection)  # now: connections that are accepted in the same turn must find it gone
                 return True
         return False
 
@@ -133,6 +134,8 @@ class TcpListener:
             del self._per_client[connection.client]
         self.counters.tcp_connections = len(self._connections)
         self.stream_ended(connection)
+        if not self._connections:
+            self._all_gone.set()
 
     def stream(self, connection: "Connection") -> None:
         """Starts the connection's next transfer, or lines it up."""
@@ -147,11 +150,8 @@ class TcpListener:
             following = self._waiting.popleft()
             if following.transfers:
                 self._begin(following)
-        if not self._streaming:
-            self._all_streamed.set()
 
     def _begin(self, connection: "Connection") -> None:
-        self._all_streamed.clear()
         self._streaming.add(connection)
         connection.stream()
 
@@ -163,15 +163,15 @@ class TcpListener:
         self._sweep_timer = self._loop.call_later(SWEEP_SECONDS, self._sweep)
 
     async def close(self, grace_seconds: float) -> None:
-        """Accepts nothing more, lets running transfers finish for at most that long, then closes everything."""
+        """Accepts nothing more, gives clients at most that long to take their answers and transfers."""
         for server in self._servers:
             server.close()
+        self._all_gone.clear()
         for connection in list(self._connections):
-            if not connection.busy:
-                connection.close()
-        if self._streaming:
+            connection.finish()
+        if self._connections:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._all_streamed.wait(), grace_seconds)
+                await asyncio.wait_for(self._all_gone.wait(), grace_seconds)
         self._sweep_timer.cancel()
         for connection in list(self._connections):
             connection.abort()
@@ -225,17 +225,21 @@ class Connection(asyncio.Protocol):
         self._answer()
 
     def _answer(self) -> None:
-        """Answers complete messages, one turn's worth."""
+        """Answers complete messages, one turn's worth: so many, or so many octets (large answers)."""
         if self._paused_since is not None or self._transport.is_closing():
             return
         received, position = self._received, 0
         responses: list[bytes] = []
+        octets = 0
         for _ in range(self._listener.limits.pipelined):
             end = position + 2 + int.from_bytes(received[position : position + 2], "big")
             if end > len(received) or len(received) - position < 2:
                 break
-            self._one(received[position + 2 : end], responses)
+            octets += self._one(received[position + 2 : end], responses)
             position = end
+            if octets > WRITE_HIGH_WATER_OCTETS:
+                self._loop.call_soon(self._answer)
+                break
         else:
             self._loop.call_soon(self._answer)
         if position:
@@ -250,7 +254,8 @@ class Connection(asyncio.Protocol):
         if self._closing:
             self._close_when_done()
 
-    def _one(self, request: bytes, responses: list[bytes]) -> None:
+    def _one(self, request: bytes, responses: list[bytes]) -> int:
+        """Adds the response, if there is one at once; its octets."""
         responder = self._listener.responder
         try:
             response = responder.respond(request)
@@ -258,7 +263,7 @@ class Connection(asyncio.Protocol):
                 handed = self._listener.handed(request, response, self._source)
                 if isinstance(handed, Transfer):
                     self._line_up(handed)
-                    return
+                    return 0
                 response = handed
         except Exception:
             self._listener.failed(request, self._source)
@@ -266,8 +271,9 @@ class Connection(asyncio.Protocol):
         if response is None:
             self._listener.counters.dropped += 1
             self._closing = True  # not a request: nothing sensible can follow (RFC 7766 §8)
-        else:
-            responses.append(framed(response))
+            return 0
+        responses.append(framed(response))
+        return len(response)
 
     def _line_up(self, transfer: Transfer) -> None:
         if len(self.transfers) >= TRANSFERS_WAITING_PER_CONNECTION:
@@ -332,10 +338,14 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """Half-closed: what was asked is still answered."""
+        self.finish()
+        return True
+
+    def finish(self) -> None:
+        """Closes the connection when all that was asked has been answered."""
         self._closing = True
         self._answer()
         self._close_when_done()
-        return True
 
     def _close_when_done(self) -> None:
         if not self.transfers and self._paused_since is None and not self._has_message():
@@ -355,9 +365,6 @@ class Connection(asyncio.Protocol):
         if self._partial_since is not None and now - self._partial_since > MESSAGE_SECONDS:
             return True
         return now - self._active_at > limits.idle_seconds
-
-    def close(self) -> None:
-        self._transport.close()
 
     def abort(self) -> None:
         self._transport.abort()

@@ -29,7 +29,8 @@ import yaml
 from authdns.config import load_config
 from authdns.server.app import App
 from authdns.server.log import log
-from tests.peers import Endpoint, Zone, free_port, wait_until
+from authdns.server.tcp import TcpListener
+from tests.peers import Authdns, Endpoint, Zone, free_port, wait_until
 from tests.peers.authdns import zone_settings
 
 SECONDS = 20.0  # for whatever a test waits for; a slow machine is no failure
@@ -48,9 +49,10 @@ def question(
     name: str, rdtype: str = "A", ident: int = 1, *, payload: int | None = None, flags: int = 0, rdclass: int = 1
 ) -> bytes:
     """A query as octets; with an OPT if `payload` is given."""
-    wire = b"".join(
-        number.to_bytes(2, "big") for number in (ident, flags, 1, 0, 0, 0 if payload is None else 1)
-    ) + dns.name.from_text(name).to_wire()
+    wire = (
+        b"".join(number.to_bytes(2, "big") for number in (ident, flags, 1, 0, 0, 0 if payload is None else 1))
+        + dns.name.from_text(name).to_wire()
+    )
     wire += int(dns.rdatatype.from_text(rdtype)).to_bytes(2, "big") + rdclass.to_bytes(2, "big")
     if payload is not None:
         wire += b"\0\0\x29" + payload.to_bytes(2, "big") + b"\0\0\0\0\0\0"
@@ -224,7 +226,7 @@ def zone_text(serial: int = 1, *more: str) -> str:
 
 def hosts(number: int, last: int = 0) -> list[str]:
     """Records of `number` names; `last` is in each of their addresses, to tell versions apart."""
-    return [f"h{i} A 10.{i >> 16}.{i >> 8 & 255}.{last}\n     TXT \"host {i & 255}\"" for i in range(number)]
+    return [f'h{i} A 10.{i >> 16}.{i >> 8 & 255}.{last}\n     TXT "host {i & 255}"' for i in range(number)]
 
 
 def write_zone(path: Path, serial: int = 1, *more: str) -> Path:
@@ -239,6 +241,11 @@ def replace(path: Path, text: str) -> Path:
     return path
 
 
+def exit_status(server: Authdns) -> int:
+    """Waits for the end of a process that was told to stop."""
+    return server._running().wait(SECONDS)
+
+
 def memory_of(pid: int) -> int:
     """Resident octets."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
@@ -249,6 +256,14 @@ class _Loop(asyncio.SelectorEventLoop):
 
     def add_signal_handler(self, *_: Any) -> None:
         pass
+
+
+class _App(App):
+    """Keeps hold of the listener."""
+
+    async def _bind(self) -> tuple[list[socket.socket], TcpListener]:
+        sockets, self.listener = await super()._bind()
+        return sockets, self.listener
 
 
 class _Lines(logging.Handler):
@@ -290,7 +305,7 @@ class LocalServer:
     def _run(self) -> None:
         async def serve() -> None:
             self.loop = asyncio.get_running_loop()
-            self.app = App(self._config, {})
+            self.app = _App(self._config, {})
             await self.app.run()
 
         try:
@@ -298,6 +313,10 @@ class LocalServer:
                 runner.run(serve())
         except BaseException as error:
             self._ended = error
+
+    @property
+    def tcp(self) -> TcpListener:
+        return self.app.listener
 
     @property
     def log_text(self) -> str:

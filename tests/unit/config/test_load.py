@@ -225,7 +225,7 @@ def test_without_a_file_one_folder_is_served_on_loopback() -> None:
     config = default_config(Path("zones"), environ=ENVIRON)
     assert list(map(str, config.listen)) == ["127.0.0.1:5353", "[::1]:5353"]
     assert [entry.folder for entry in config.zones] == ["zones"]
-    assert config.zones[0].policy == ZonePolicy()
+    assert config.zones[0].policy == ZonePolicy(notify_ns=False)  # it sends nothing to anybody
     assert str(config.metrics) == "127.0.0.1:9153"
     assert config.path is None
     assert str(config.zones[0].where) == "built-in configuration"
