@@ -51,7 +51,7 @@ def question(
     """A query as octets; with an OPT if `payload` is given."""
     wire = (
         b"".join(number.to_bytes(2, "big") for number in (ident, flags, 1, 0, 0, 0 if payload is None else 1))
-        + dns.name.from_text(name).to_wire()
+        + dns.name.from_text(name).to_digestable()
     )
     wire += int(dns.rdatatype.from_text(rdtype)).to_bytes(2, "big") + rdclass.to_bytes(2, "big")
     if payload is not None:
@@ -254,7 +254,7 @@ def memory_of(pid: int) -> int:
 class _Loop(asyncio.SelectorEventLoop):
     """For a thread that is not the main one, where signals cannot be handled."""
 
-    def add_signal_handler(self, *_: Any) -> None:
+    def add_signal_handler(self, *_: Any) -> None:  # type: ignore[override]
         pass
 
 
