@@ -9,7 +9,7 @@ multiplication and addition: image + delta * ones. (A pointer never overflows: m
 from functools import lru_cache
 from typing import Final
 
-from authdns.answer.classes import OTHER, Position, representative, types_that_matter
+from authdns.answer.classes import OTHER, types_that_matter
 from authdns.answer.lookup import Answer, lookup
 from authdns.wire.message import Body, Encoder, Stop
 from authdns.wire.types import Flag, Rcode
@@ -21,6 +21,9 @@ WITH_CD: Final = 2
 WITH_OPT: Final = 4
 
 OTHER_KEY: Final = OTHER.to_bytes(2, "big")
+
+# Fits into 512 octets beside header, the longest question and OPT: such a body is never cut.
+_ALWAYS_FITS_OCTETS: Final = 512 - 12 - 259 - 11
 
 Heads = tuple[bytes, ...]
 
@@ -44,18 +47,19 @@ def heads(rcode: int, authoritative: bool, truncated: bool, counts: tuple[int, i
 
 class Plan:
     """A compiled answer. `wire` is the body where the class fixes the whole question name; otherwise it is None and
-    the body is made from `image` and `ones`. `direct` is set where each query must be looked up by itself (DNAME)."""
+    the body is made from `image` and `ones`. `direct`: not to be sent as it is, ServedZone.direct must be asked."""
 
     __slots__ = ("authoritative", "base_octets", "direct", "heads", "image", "octets", "ones", "rcode", "stops", "wire")
 
     def __init__(self, answer: Answer, qname: bytes) -> None:
         body = encode(answer, answer.base)
+        octets = len(body.wire)
         self.rcode = int(answer.rcode)
         self.authoritative = answer.authoritative
         self.direct = answer.per_query
-        self.heads = heads(self.rcode, self.authoritative, body.stops[-1].truncated, body.stops[-1].counts)
-        self.stops = body.stops
-        self.octets = len(body.wire)
+        self.heads = heads(self.rcode, self.authoritative, False, body.stops[-1].counts)
+        self.stops = body.stops if octets > _ALWAYS_FITS_OCTETS else ()
+        self.octets = octets
         self.base_octets = body.base_octets
         self.wire: bytes | None = None
         self.image = self.ones = 0
@@ -63,7 +67,7 @@ class Plan:
             self.wire = body.wire
         else:
             self.image = int.from_bytes(body.wire, "big")
-            self.ones = sum(1 << 8 * (self.octets - offset - 2) for offset in body.pointers)
+            self.ones = sum(1 << 8 * (octets - offset - 2) for offset in body.pointers)
 
     def body(self, name_octets: int) -> bytes:
         """The body behind a question whose name has that many octets."""
@@ -92,29 +96,22 @@ def encode(answer: Answer, base: bytes) -> Body:
 
 
 class Compiler:
-    """Makes the plans of one zone, position by position; answers that many classes give are encoded once."""
+    """Makes the plans of one zone; answers that many classes give are encoded once."""
 
     def __init__(self, zone: Zone) -> None:
         self._zone = zone
         self._shared: dict[Answer, Plan] = {}
 
-    def position(self, position: Position) -> dict[bytes, Plan]:
-        """The plans of every class at `position`, by the two octets of the type; OTHER_KEY is always there."""
-        qname = representative(self._zone, position)
-        if qname is None:
-            return {OTHER_KEY: failure(Rcode.NXDOMAIN)}  # no such query can be spelled
-        plans = {OTHER_KEY: self._plan(lookup(self._zone, qname, OTHER), qname)}
-        answers: list[tuple[Answer, Plan]] = []  # ANY gives what another type gives
+    def pending(self, qname: bytes) -> dict[bytes, Plan]:
+        """The classes at the position of `qname`, by the two octets of the type, none of them compiled yet."""
+        plans = {OTHER_KEY: PENDING}
         for qtype in types_that_matter(self._zone, qname):
-            answer = lookup(self._zone, qname, qtype)
-            plan = next((known for other, known in answers if other == answer), None)
-            if plan is None:
-                plan = self._plan(answer, qname)
-                answers.append((answer, plan))
-            plans[qtype.to_bytes(2, "big")] = plan
+            plans[qtype.to_bytes(2, "big")] = PENDING
         return plans
 
-    def _plan(self, answer: Answer, qname: bytes) -> Plan:
+    def plan(self, qname: bytes, qtype: int) -> Plan:
+        """The plan of the class of (qname, qtype)."""
+        answer = lookup(self._zone, qname, qtype)
         if answer.answer:
             return Plan(answer, qname)
         plan = self._shared.get(answer)
@@ -125,6 +122,13 @@ class Compiler:
 
 def failure(rcode: Rcode) -> Plan:
     """A plan without records: SERVFAIL for a zone that cannot be served, REFUSED for a name that is not ours."""
-    return Plan(
-        Answer(rcode, False, answer=(), authority=(), additional=(), required_glue=0, base=b"\0", per_query=False), b""
-    )
+    return Plan(Answer(rcode, False, (), (), (), required_glue=0, base=b"\0", per_query=False), b"")
+
+
+def _pending() -> Plan:
+    plan = failure(Rcode.SERVFAIL)
+    plan.direct = True
+    return plan
+
+
+PENDING: Final = _pending()  # stands where a class has not been asked for yet

@@ -1,13 +1,13 @@
 """The Python executor: a zone with its compiled answers, and the table of all zones.
 
-Plans are compiled when their position is first asked for, and kept: a zone of a million records answers as soon as it
+Plans are compiled when their class is first asked for, and kept: a zone of a million records answers as soon as it
 is read, and memory grows with what is asked, up to a named limit. Small zones are compiled whole before they are
 published (`compile_all`), so that a class which cannot be compiled never replaces a zone that works.
 """
 
-from authdns.answer.classes import Position, position_of, positions
-from authdns.answer.compiler import OTHER_KEY, Compiler, Plan, failure
-from authdns.answer.lookup import Found, find, lookup
+from authdns.answer.classes import Position, position_of, positions, representative
+from authdns.answer.compiler import OTHER_KEY, PENDING, Compiler, Plan, failure
+from authdns.answer.lookup import Found, find
 from authdns.wire import name as names
 from authdns.wire.types import Rcode, Type
 from authdns.zone.zone import Zone
@@ -33,7 +33,7 @@ class ServedZone:
         self._compiler = Compiler(zone)
 
     def plans(self, qname: bytes) -> Plans:
-        """The plans for a lower-case name at or below the apex, by type (two octets)."""
+        """The plans for a lower-case name at or below the apex, by type (two octets); some may be PENDING."""
         found = self.at.get(qname)
         if found is not None:
             return found
@@ -45,24 +45,36 @@ class ServedZone:
             found = self._below.get(position.node)
             if found is not None:
                 return found
-        return self._compile(position)
+        return self._begin(position, qname)
 
-    def _compile(self, position: Position) -> Plans:
+    def _begin(self, position: Position, qname: bytes) -> Plans:
         kept = self._below if position.below else self.at
         if len(kept) >= MAX_KEPT_POSITIONS:
             kept.clear()
-        plans = kept[position.node] = self._compiler.position(position)
+        plans = kept[position.node] = self._compiler.pending(qname)
         return plans
+
+    def direct(self, qname: bytes, qtype: int) -> Plan:
+        """The plan for a query whose class was not asked for before, or whose answer depends on more than its class."""
+        plans = self.plans(qname)
+        key = qtype.to_bytes(2, "big")
+        if key not in plans:
+            key = OTHER_KEY
+        if plans[key] is PENDING:
+            plans[key] = self._compiler.plan(qname, qtype)
+        elif plans[key].direct:
+            return self._compiler.plan(qname, qtype)
+        return plans[key]
 
     def compile_all(self) -> None:
         """Compiles every class of the zone, if it is small enough to be kept whole."""
-        if len(self.zone.names) <= COMPILE_WHOLE_NAMES:
-            for position in positions(self.zone):
-                self._compile(position)
-
-    def direct(self, qname: bytes, qtype: int) -> Plan:
-        """The answer to one query of a class whose answers differ by the name (DNAME substitution)."""
-        return Plan(lookup(self.zone, qname, qtype), qname)
+        if len(self.zone.names) > COMPILE_WHOLE_NAMES:
+            return
+        for position in positions(self.zone):
+            qname = representative(self.zone, position)
+            if qname is not None:
+                for key in self.plans(qname):
+                    self.direct(qname, int.from_bytes(key, "big"))
 
 
 class UnavailableZone:

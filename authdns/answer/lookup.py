@@ -23,8 +23,7 @@ MAX_CHAIN = 16  # CNAME and DNAME links followed in one answer; longer ones end 
 Section = tuple[tuple[bytes, RRset], ...]  # (owner, RRset); QUESTION as owner: the name that was asked for
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """One response, decided. Of `additional`, the first `required_glue` RRsets must fit, or TC is set (RFC 9471)."""
 
     rcode: Rcode
@@ -86,13 +85,19 @@ def _hidden_by(zone: Zone, qname: bytes, qtype: int) -> Match | None:
 
 def lookup(zone: Zone, qname: bytes, qtype: int) -> Answer:
     """The answer of `zone` to (qname, qtype), class IN; `qname` is lower-case, at or below the apex."""
-    draft = _Draft(zone, qname, qtype)
     first = find(zone, qname, qtype)
+    if first.found is Found.EXACT and qtype not in TARGET_OFFSET:
+        rrset = find_rrset(first.rrsets, qtype)
+        if rrset is not None:  # most of every zone, so it is kept short: data that leads to nothing else
+            return Answer(Rcode.NOERROR, True, ((QUESTION, rrset),), (), (), 0, qname, False)
+    draft = _Draft(zone, qname, qtype)
     draft.per_query = first.found is Found.DNAME
     owner, name, match = QUESTION, qname, first
     for _ in range(MAX_CHAIN):
         following = draft.step(owner, name, match)
         # RFC 1034 §4.3.2 step 3a: go on at the canonical name, unless it leaves the zone or has been seen.
+        if following == qname and first.found is Found.WILDCARD:
+            draft.per_query = True
         if following is None or following in draft.visited or not names.is_at_or_below(following, zone.apex):
             break
         draft.visited.add(following)

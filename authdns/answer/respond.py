@@ -243,7 +243,7 @@ class Responder:
         zone = self._table.by_apex[query.qname]
         form = _form(query)
         end = HEADER_OCTETS + len(query.qname)
-        plan = zone.plans(query.qname).get(qtype) or self._refused
+        plan = zone.direct(query.qname, Type.SOA) if isinstance(zone, ServedZone) else self._refused
         return self._response(request, end, len(query.qname), qtype, plan, form, self._tail(query))
 
 

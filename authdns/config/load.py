@@ -43,8 +43,8 @@ def parse_config(text: bytes, *, path: Path, environ: Mapping[str, str]) -> Conf
 
 
 def default_config(zones: Path, *, environ: Mapping[str, str]) -> Config:
-    """What runs without a configuration file: the zone files of one folder, unprivileged ports, loopback only, and not a
-    packet to anybody: no NOTIFY either.
+    """What runs without a configuration file: the zone files of one folder, unprivileged ports, loopback only, and not
+    a packet to anybody: no NOTIFY either.
 
     Raises ConfigError if the environment names no place for the state.
     """

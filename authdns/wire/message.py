@@ -51,11 +51,18 @@ class Encoder:
         self.wire = bytearray()
         self.pointers: list[int] = []
         self._body_at = HEADER_OCTETS + len(base) + 4
-        self._offsets: dict[bytes, int] = {}
-        position = 0
-        while base[position]:
-            self._offsets[base[position:]] = HEADER_OCTETS + position
-            position += base[position] + 1
+        self._base = base
+        self._known: dict[bytes, int] | None = None  # suffix -> offset; most bodies hold no name to compress
+
+    @property
+    def _offsets(self) -> dict[bytes, int]:
+        if self._known is None:
+            self._known = {}
+            position = 0
+            while self._base[position]:
+                self._known[self._base[position:]] = HEADER_OCTETS + position
+                position += self._base[position] + 1
+        return self._known
 
     def rrset(self, owner: bytes, rrtype: int, ttl: int, rdatas: Iterable[bytes]) -> None:
         """Class IN. `rdatas` uncompressed; `owner` QUESTION or a name."""
@@ -90,17 +97,18 @@ class Encoder:
         """Compressed against everything before it; spelling kept where it is written out."""
         wire = self.wire
         folded = name.lower()
+        offsets = self._offsets
         position = 0
         while length := name[position]:
             suffix = folded[position:]
-            known = self._offsets.get(suffix)
+            known = offsets.get(suffix)
             if known is not None:
                 self.pointers.append(len(wire))
                 wire += (0xC000 | known).to_bytes(2, "big")
                 return
             here = self._body_at + len(wire)
             if here < _POINTER_LIMIT:
-                self._offsets[suffix] = here
+                offsets[suffix] = here
             wire += name[position : position + length + 1]
             position += length + 1
         wire += b"\0"
