@@ -16,7 +16,7 @@ _SIZE_BOUNDS = (64, 128, 256, 512, 1232, 4096, 16384, 65536)
 
 @dataclass(frozen=True, slots=True)
 class ZoneFigures:
-    """One zone as metrics show it. `loaded_at` in seconds since 1970; `failed`: the last read was refused."""
+    """One zone as metrics show it. Times in seconds since 1970, 0 for never; `failed`: the last read was refused."""
 
     name: str
     serial: int | None
@@ -24,6 +24,7 @@ class ZoneFigures:
     loaded_at: float
     load_seconds: float
     failed: bool
+    failed_at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +89,19 @@ class _Collector(Collector):
             "authdns_zone_load_seconds", "How long the last attempt to read it took", labels=["zone"]
         )
         failed = GaugeMetricFamily("authdns_zone_load_failed", "1 if the last attempt was refused", labels=["zone"])
+        failed_at = GaugeMetricFamily(
+            "authdns_zone_last_error_timestamp_seconds", "When reading it was last refused", labels=["zone"]
+        )
         for zone in self._source.zones():
+            if zone.failed_at:
+                failed_at.add_metric([zone.name], zone.failed_at)
             if zone.serial is not None:
                 serial.add_metric([zone.name], zone.serial)
                 loaded.add_metric([zone.name], zone.loaded_at)
             records.add_metric([zone.name], zone.records)
             seconds.add_metric([zone.name], zone.load_seconds)
             failed.add_metric([zone.name], zone.failed)
-        yield from (serial, records, loaded, seconds, failed)
+        yield from (serial, records, loaded, seconds, failed, failed_at)
 
 
 _HELP = {

@@ -79,17 +79,20 @@ class App:
         sockets, tcp = await self._bind()
         self._store = store
         self._notify = NotifyService(self._config.listen, self._notify_ended)
-        self._zones = Zones(self._config, self._publish, self._failed, self._withdrawn, self._worker)
+        self._zones = Zones(self._config, self._publish, self._failed, self._coming, self._withdrawn, self._worker)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
         self._requests.rules = self._zones.rules
         loop.add_signal_handler(signal.SIGHUP, self._reload_all)
         self._start_metrics()
         self._remember_config_file()
+        stale = await self._zones.notice()
+        # Not before every zone is known: for one that is not, its parent would answer, or a refusal.
+        await tcp.start()
         for sock in sockets:
             listener = udp.UdpListener(sock, self._udp, self._counters, self._handed_udp, self._barrier)
             loop.add_reader(sock, listener.on_readable)
-        await self._zones.look()
+        await self._zones.load(stale)
         log.info("serving %d zones on %s", len(self._table.by_apex), ", ".join(map(str, self._config.listen)))
         systemd.notify("READY=1", self._environ)
         gc.freeze()
@@ -209,6 +212,10 @@ class App:
             self._table.publish(apex, UnavailableZone(state.error or "not loaded"))
             log.error("zone %s/IN: not loaded because of errors; queries get SERVFAIL", zone)
 
+    def _coming(self, apex: bytes) -> None:
+        if apex not in self._table.by_apex:
+            self._table.publish(apex, UnavailableZone("it is being read"))
+
     def _withdrawn(self, apex: bytes) -> None:
         self._table.withdraw(apex)
         self._notify.forget(apex)
@@ -229,9 +236,11 @@ class App:
     def _before_pass(self) -> bool:
         """Takes over a changed configuration; True if every zone is to be read again."""
         force, self._force = self._force, False
-        path = self._config.path
-        if path is not None and (force or self._config_files.touched()) and (force or self._config_files.changed()):
-            self._take_over(path)
+        path, files = self._config.path, self._config_files
+        if path is not None:
+            changed = files.touched() and not self._zones.watcher.unsettled((str(path),)) and files.changed()
+            if force or changed:
+                self._take_over(path)
         return force
 
     def _take_over(self, path: Path) -> None:
@@ -292,6 +301,7 @@ class App:
                 loaded_at=state.loaded_at,
                 load_seconds=state.load_seconds,
                 failed=state.error is not None,
+                failed_at=state.failed_at,
             )
 
     def counts(self) -> Mapping[str, int]:

@@ -39,19 +39,25 @@ class FileSet:
         return content
 
     def touched(self) -> bool:
-        """True if some file's signature is another than when it was read."""
-        return any(signature(path) != before for path, before in self.signatures.items())
+        """True if some file's signature is another than when it was read, or it is there but could not be read."""
+        return any(self._is_touched(path, signature(path)) for path in self.signatures)
+
+    def _is_touched(self, path: str, now: Signature) -> bool:
+        # No signature tells when a permission was given, or file descriptors are to be had again: that takes a try.
+        return now != self.signatures[path] or (now is not None and path not in self.hashes)
 
     def changed(self) -> bool:
         """True if some file's content is another, is gone, or is there now. Reads what was touched."""
         for path, before in list(self.signatures.items()):
             now = signature(path)
-            if now == before:
+            if not self._is_touched(path, now):
                 continue
             try:
                 content = read_regular(path)
             except OSError:
-                return path in self.hashes or now is not None
+                if now != before:
+                    return True
+                continue
             if hashlib.blake2b(content, digest_size=16).digest() != self.hashes.get(path):
                 return True
             self.signatures[path] = now

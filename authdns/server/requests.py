@@ -7,7 +7,7 @@ from typing import Any
 from authdns.answer.executor import ServedZone, ZoneTable
 from authdns.answer.respond import Responder
 from authdns.server.counters import Counters
-from authdns.server.log import stranger_log
+from authdns.server.log import log, stranger_log
 from authdns.server.tcp import Transfer
 from authdns.transfer.outbound import axfr
 from authdns.transfer.policy import Address, Decision, Rule, decide, plain
@@ -48,7 +48,7 @@ class Requests:
         serial = served.zone.soa.serial
         if query.ixfr_serial is not None and not is_newer(serial, query.ixfr_serial):
             self._counters.transfer("up to date")
-            stranger_log.info("%s: IXFR: up to date (serial %d)", _transfer_of(source, query), serial)
+            log.info("%s: IXFR: up to date (serial %d)", _transfer_of(source, query), serial)
             return responder.soa_alone(request, query)
         return self._transfer(served, query, source)
 
@@ -86,14 +86,14 @@ class Requests:
 
         def started() -> None:
             self._counters.transfer("started")
-            stranger_log.info("%s: %s started (serial %d)", about, kind, serial)
+            log.info("%s: %s started (serial %d)", about, kind, serial)
 
         def ended(records: int, octets: int, seconds: float, complete: bool) -> None:
             self._counters.transfer("completed" if complete else "broken off")
             if complete:
-                stranger_log.info("%s: %s ended: %d records, %d bytes, %.3f s", about, kind, records, octets, seconds)
+                log.info("%s: %s ended: %d records, %d bytes, %.3f s", about, kind, records, octets, seconds)
             else:
-                stranger_log.warning(
+                log.warning(
                     "%s: %s broken off by the other side after %d records, %d bytes, %.3f s",
                     about,
                     kind,

@@ -87,9 +87,15 @@ class TcpListener:
         self._sweep_timer = self._loop.call_later(SWEEP_SECONDS, self._sweep)
 
     async def listen(self, host: str, port: int) -> None:
-        """Raises OSError as bind does."""
-        server = await self._loop.create_server(lambda: Connection(self), host, port, backlog=512, reuse_address=True)
+        """Raises OSError as bind does. Nothing is accepted before `start`."""
+        server = await self._loop.create_server(
+            lambda: Connection(self), host, port, backlog=512, reuse_address=True, start_serving=False
+        )
         self._servers.append(server)
+
+    async def start(self) -> None:
+        for server in self._servers:
+            await server.start_serving()
 
     def admit(self, connection: "Connection") -> bool:
         """Takes a place, evicting the longest idle connection if all are taken. False: close it at once."""

@@ -20,6 +20,7 @@ UNSETTLED_SECONDS = 1.0  # written to but never closed: by then whoever writes i
 
 _SETTLED_BY = frozenset({"closed", "moved", "deleted"})
 _UNSETTLED_BY = frozenset({"modified", "created"})
+_TOUCHED_BY = frozenset({"attrib"})  # a permission, perhaps; older versions of watchdog say "modified"
 
 
 class Watcher(FileSystemEventHandler):
@@ -30,6 +31,7 @@ class Watcher(FileSystemEventHandler):
         self._loop = asyncio.get_running_loop()
         self._observer = Observer()
         self._watches: dict[str, tuple[ObservedWatch, int]] = {}  # folder -> watch, inode
+        self._gone: set[str] = set()  # watched folders that were deleted; their watches are dead
         self._unsettled: dict[str, float] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._first_event_at = 0.0
@@ -38,14 +40,19 @@ class Watcher(FileSystemEventHandler):
     def watch(self, folders: Iterable[str]) -> None:
         """Watches exactly these folders; one that is missing is waited for at its nearest existing parent.
 
-        Blocking but quick. A folder that was deleted and made again has another inode, and is watched again.
+        Blocking but quick. A folder that was deleted and made again is watched again; it may even have the inode that
+        it had before. A new watch asks for another look, since what came just before it made no event.
         """
+        gone, self._gone = self._gone, set()
         wanted = {}
         for folder in folders:
             found = _existing(folder)
-            wanted[found] = os.stat(found).st_ino
+            try:
+                wanted[found] = os.stat(found).st_ino
+            except OSError:
+                continue  # deleted this moment, which its parent tells at the next look
         for folder, (watch, inode) in list(self._watches.items()):
-            if wanted.get(folder) != inode:
+            if wanted.get(folder) != inode or folder in gone:
                 del self._watches[folder]
                 try:
                     self._observer.unschedule(watch)
@@ -57,12 +64,13 @@ class Watcher(FileSystemEventHandler):
                     self._watches[folder] = (self._observer.schedule(self, folder), inode)
                 except OSError:
                     continue  # no inotify watches left, or just deleted: the poll will do
+                self._loop.call_soon_threadsafe(self._wake)
 
     def on_any_event(self, event: FileSystemEvent) -> None:
         """Called by watchdog's thread."""
         kind = event.event_type
-        if kind in _SETTLED_BY or kind in _UNSETTLED_BY:
-            paths = [os.fsdecode(path) for path in (event.src_path, event.dest_path) if path]
+        if kind in _SETTLED_BY or kind in _UNSETTLED_BY or kind in _TOUCHED_BY:
+            paths = [os.path.normpath(os.fsdecode(path)) for path in (event.src_path, event.dest_path) if path]
             try:
                 self._loop.call_soon_threadsafe(self._note, kind, paths, event.is_directory)
             except RuntimeError:
@@ -70,10 +78,12 @@ class Watcher(FileSystemEventHandler):
 
     def _note(self, kind: str, paths: list[str], is_directory: bool) -> None:
         now = self._loop.time()
+        if kind == "deleted" and is_directory:
+            self._gone.update(paths)
         if kind in _UNSETTLED_BY and not is_directory and not any(map(os.path.islink, paths)):
             for path in paths:
                 self._unsettled[path] = time.monotonic()
-        else:
+        elif kind in _SETTLED_BY:
             for path in paths:
                 self._unsettled.pop(path, None)
         if self._timer is None:
@@ -94,8 +104,10 @@ class Watcher(FileSystemEventHandler):
         now = time.monotonic()
         for path, since in list(self._unsettled.items()):
             if now - since > UNSETTLED_SECONDS:
-                del self._unsettled[path]
-        if any(path in self._unsettled or os.path.realpath(path) in self._unsettled for path in paths):
+                self._unsettled.pop(path, None)  # the event loop may have been faster
+        if any(
+            os.path.normpath(path) in self._unsettled or os.path.realpath(path) in self._unsettled for path in paths
+        ):
             self._loop.call_soon_threadsafe(self._loop.call_later, UNSETTLED_SECONDS / 4, self._wake)
             return True
         return False

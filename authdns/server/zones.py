@@ -9,7 +9,7 @@ import asyncio
 import gc
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -35,12 +35,13 @@ Result = TypeVar("Result")
 
 @dataclass(slots=True)
 class ZoneState:
-    """What is known of one configured zone. Times: `loaded_at` wall clock, `load_seconds` a duration."""
+    """What is known of one configured zone. `loaded_at` and `failed_at` are wall-clock times, 0 for never."""
 
     configured: ConfiguredZone
     files: FileSet = field(default_factory=FileSet)
     served: ServedZone | None = None
     loaded_at: float = 0.0
+    failed_at: float = 0.0
     load_seconds: float = 0.0
     problems: Problems = field(default_factory=Problems)
     missing_since: float | None = None
@@ -53,13 +54,15 @@ class ZoneState:
 
 class Zones:
     """All configured zones. `publish(apex, state)` after each successful read, `failed` after an unsuccessful one,
-    `withdrawn` when a zone is no longer configured; all three are called on the event loop."""
+    `coming` before a zone is read for the first time, `withdrawn` when it is no longer configured; all four are called
+    on the event loop."""
 
     def __init__(
         self,
         config: Config,
         publish: Callable[[bytes, ZoneState], None],
         failed: Callable[[bytes, ZoneState], None],
+        coming: Callable[[bytes], None],
         withdrawn: Callable[[bytes], None],
         worker: ThreadPoolExecutor,
     ) -> None:
@@ -68,6 +71,7 @@ class Zones:
         self.rules: dict[bytes, tuple[Rule, ...]] = {}  # who may transfer each zone
         self._publish = publish
         self._failed = failed
+        self._coming = coming
         self._withdrawn = withdrawn
         self._worker = worker
         self._loop = asyncio.get_running_loop()
@@ -101,6 +105,10 @@ class Zones:
 
     async def look(self, *, everything: bool = False) -> None:
         """One pass. With `everything`, zones are read again even if no file changed (SIGHUP)."""
+        await self.load(await self.notice(everything=everything))
+
+    async def notice(self, *, everything: bool = False) -> list[bytes]:
+        """Finds out which zones there are, and returns those that are to be read."""
         configured, problems = await self._in_worker(self._expand)
         self._report(problems)
         self._drop_missing(configured)
@@ -108,15 +116,18 @@ class Zones:
             state = self.states.get(apex)
             if state is None:
                 state = self.states[apex] = ZoneState(zone)
+                self._coming(apex)
             elif zone != state.configured:
-                everything_of_it = zone.file != state.configured.file
-                state.configured = zone
-                if everything_of_it:
+                if zone.file != state.configured.file:
                     state.files = FileSet()
+                state.configured = zone
             self.rules[apex] = tuple(Rule(rule.network, rule.why) for rule in zone.policy.allow_transfer)
         await self._in_worker(self._watch)
-        stale = await self._in_worker(lambda: self._stale(everything))
-        for apex in stale:
+        return await self._in_worker(lambda: self._stale(everything))
+
+    async def load(self, apexes: Iterable[bytes]) -> None:
+        """Reads these zones, one after the other."""
+        for apex in apexes:
             await self._load(apex)
 
     async def _in_worker(self, work: Callable[[], Result]) -> Result:
@@ -163,19 +174,18 @@ class Zones:
         for apex, state in self.states.items():
             files = state.files
             if not files.signatures or everything or (files.touched() and files.changed()):
-                if files.signatures and self.watcher.unsettled(files.signatures):
+                if self.watcher.unsettled(files.signatures or (state.configured.file,)):
                     continue
                 found.append((_octets(state.configured.file), apex))
         return [apex for _, apex in sorted(found)]
 
     def _watch(self) -> None:
-        folders = {entry.watched_folder for entry in self.config.zones}
+        paths = [f"{entry.watched_folder}/" for entry in self.config.zones]
         if self.config.path is not None:
-            folders |= _folders_of(str(self.config.path))
+            paths.append(str(self.config.path))
         for state in self.states.values():
-            for path in [state.configured.file, *state.files.signatures]:
-                folders |= _folders_of(path)
-        self.watcher.watch(folders)
+            paths += (state.configured.file, *state.files.signatures)
+        self.watcher.watch(_folders_of(paths))
 
     async def _load(self, apex: bytes) -> None:
         state = self.states[apex]
@@ -183,6 +193,7 @@ class Zones:
         state.files, state.problems, state.load_seconds = files, problems, seconds
         self._log_problems(apex, problems)
         if served is None:
+            state.failed_at = time.time()
             self._failed(apex, state)
             return
         state.served, state.loaded_at = served, time.time()
@@ -228,9 +239,27 @@ def _without_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _folders_of(path: str) -> set[str]:
-    """Where events about a file appear: its folder, and that of what it links to."""
-    return {os.path.dirname(path) or ".", os.path.dirname(os.path.realpath(path))}
+def _folders_of(paths: Iterable[str]) -> set[str]:
+    """Where events about files appear: the folder of each, and of each link on the way to it. (Each part of a path is
+    looked at once, for all of them together.)"""
+    folders = set()
+    waiting = list(paths)
+    seen: set[str] = set()
+    while waiting:
+        path = waiting.pop()
+        folders.add(os.path.dirname(path) or ".")
+        if os.path.islink(path):
+            folders.add(os.path.dirname(os.path.realpath(path)))  # by this name events tell of who writes there
+        while path not in seen:
+            seen.add(path)
+            folder = os.path.dirname(path) or "."
+            try:
+                waiting.append(os.path.normpath(os.path.join(folder, os.readlink(path))))
+                folders.add(folder)
+            except OSError:
+                pass  # no link
+            path = folder
+    return folders
 
 
 def _octets(path: str) -> int:
