@@ -39,8 +39,8 @@ from authdns.wire.types import rcode_to_text, type_to_text
 
 STOP_GRACE_SECONDS = 10.0  # for running transfers after SIGTERM
 # The worker thread reads zones while queries are answered; both need the interpreter. A query waits at most about
-# this long for it at each of its two system calls (Python's default is ten times as much).
-SWITCH_SECONDS = 0.0005
+# this long for it at each of its two system calls (Python's default is fifty times as much).
+SWITCH_SECONDS = 0.0001
 SELF_QUERY_SECONDS = 2.0
 OTHER_FILES = 256  # file descriptors besides connections: sockets, zone files, the store, file events, metrics
 

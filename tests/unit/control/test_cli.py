@@ -1,0 +1,118 @@
+"""The command line as a person uses it, mistakes included."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from authdns.control.cli import main
+
+Run = Callable[..., Result]
+
+GOOD = """$TTL 1h
+@ SOA ns1 hostmaster 1 4h 1h 2w 10m
+@ NS ns1
+@ NS ns2.example.org.
+ns1 A 192.0.2.53
+"""
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str) -> Result:
+        return CliRunner().invoke(main, arguments)
+
+    return call
+
+
+def write(folder: Path, **files: str) -> None:
+    (folder / "zones").mkdir(exist_ok=True)
+    for name, text in files.items():
+        (folder / "zones" / f"{name.replace('_', '.')}.zone").write_text(text)
+
+
+def test_check_names_each_good_zone_with_serial_and_size(run: Run, tmp_path: Path) -> None:
+    write(tmp_path, example_com=GOOD, example_net=GOOD.replace("hostmaster 1 ", "hostmaster 7 "))
+    result = run("check", "--zones", "zones")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines() == [
+        "example.com: OK: serial 1, 4 records",
+        "example.net: OK: serial 7, 4 records",
+    ]
+
+
+def test_check_finds_every_error_and_still_looks_at_the_other_zones(run: Run, tmp_path: Path) -> None:
+    write(tmp_path, example_com=GOOD + "www A 192.0.2.256\nftp AA 192.0.2.1\n", example_net=GOOD)
+    result = run("check", "--zones", "zones", "--quiet")
+    assert result.exit_code == 1
+    assert "zones/example.com.zone:6:" in result.stderr
+    assert "zones/example.com.zone:7:" in result.stderr
+    assert "www A 192.0.2.256" in result.stderr
+    assert result.stdout.splitlines() == ["example.com: NOT OK: 2 errors"]
+
+
+def test_check_says_what_is_wrong_with_the_configuration(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "authdns.yaml").write_text("listen: [127.0.0.1:5353]\nallow_transfer: [192.0.2.1]\nzones: []\n")
+    result = run("check", "--config", "authdns.yaml")
+    assert result.exit_code == 1
+    assert "authdns.yaml:2:1: allow_transfer: " in result.stderr
+
+
+def test_check_of_a_configuration_checks_its_zones(run: Run, tmp_path: Path) -> None:
+    write(tmp_path, example_com=GOOD)
+    (tmp_path / "authdns.yaml").write_text("zones:\n  - zone: example.com\n    file: zones/example.com.zone\n")
+    result = run("check", "--config", "authdns.yaml")
+    assert result.exit_code == 0, result.output
+    assert "example.com: OK" in result.stdout
+
+
+def test_serve_ends_with_ex_config_when_the_configuration_has_errors(run: Run) -> None:
+    result = run("serve", "--config", "missing.yaml")
+    assert result.exit_code == 78
+    assert "missing.yaml: cannot read the configuration: No such file or directory" in result.stderr
+
+
+def test_a_configuration_and_a_folder_exclude_each_other(run: Run, tmp_path: Path) -> None:
+    write(tmp_path, example_com=GOOD)
+    result = run("check", "--zones", "zones", "--config", "authdns.yaml")
+    assert result.exit_code == 2
+    assert "exclude each other" in result.stderr
+
+
+def test_print_shows_the_zone_as_it_was_understood(run: Run, tmp_path: Path) -> None:
+    write(tmp_path, example_com=GOOD)
+    result = run("zone", "print", "example.com", "zones/example.com.zone")
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert lines[0].split() == [
+        *("example.com.", "3600", "IN", "SOA", "ns1.example.com.", "hostmaster.example.com."),
+        *("1", "14400", "3600", "1209600", "600"),
+    ]
+    assert lines[-1].split() == ["ns1.example.com.", "3600", "IN", "A", "192.0.2.53"]
+
+
+def test_print_of_a_broken_zone_says_why_and_fails(run: Run, tmp_path: Path) -> None:
+    write(tmp_path, example_com=GOOD.replace("@ SOA", "@ SAO"))
+    result = run("zone", "print", "example.com", "zones/example.com.zone")
+    assert result.exit_code == 1
+    assert "zones/example.com.zone:2:" in result.stderr
+    assert "SOA" in result.stderr
+
+
+def test_schema_is_json_schema(run: Run) -> None:
+    result = run("config", "schema")
+    assert result.exit_code == 0
+    schema = json.loads(result.stdout)
+    assert "$schema" in schema
+    assert "zones" in schema["properties"]
+
+
+def test_the_zone_name_must_be_a_name(run: Run) -> None:
+    result = run("zone", "print", "a..b", "zones/x.zone")
+    assert result.exit_code == 2
+    assert "NAME" in result.stderr
