@@ -5,6 +5,11 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 MAX_PROBLEMS = 200  # errors, and as many others; a file that is no zone file at all would otherwise fill the log
+MAX_ERRORS = 10_000  # then it is no zone file at all, and reading on only costs time
+
+
+class TooManyErrors(Exception):
+    """MAX_ERRORS were found: give up on this zone."""
 
 
 class Severity(Enum):
@@ -51,6 +56,7 @@ class Problems:
     left_out: int = 0
 
     def add(self, severity: Severity, place: Place, message: str, text: str = "") -> None:
+        """Raises TooManyErrors."""
         is_error = severity is Severity.ERROR
         # Each kind has a cap of its own: two hundred warnings must not hide the error that rejects the zone.
         listed = self.errors if is_error else len(self.found) - min(self.errors, MAX_PROBLEMS)
@@ -59,6 +65,8 @@ class Problems:
             self.found.append(Problem(severity, place, message, text))
         else:
             self.left_out += 1
+        if self.errors == MAX_ERRORS:
+            raise TooManyErrors
 
     def error(self, place: Place, message: str, text: str = "") -> None:
         self.add(Severity.ERROR, place, message, text)

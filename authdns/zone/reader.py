@@ -22,7 +22,7 @@ from authdns.zone.builder import FILE_SHIFT, ZoneBuilder
 from authdns.zone.checks import check_zone
 from authdns.zone.generate import MAX_GENERATED, fill, parse_range
 from authdns.zone.lexer import MAX_LINE_OCTETS, Entry, Fault, Source, Token
-from authdns.zone.problem import Place, Problems, Severity
+from authdns.zone.problem import Place, Problems, Severity, TooManyErrors
 from authdns.zone.rdata_text import (
     LENGTH_OCTETS,
     MAX_TTL,
@@ -67,7 +67,10 @@ class Reading:
 def read_zone(path: str, apex: bytes, load: Loader) -> Reading:
     """The zone `apex` (lower-case wire name) from the file `path`. Raises nothing: every fault is a problem."""
     reader = _ZoneReader(apex, load)
-    zone = reader.run(path)
+    try:
+        zone = reader.run(path)
+    except TooManyErrors:
+        zone = None
     return Reading(zone, reader.problems, tuple(reader.files))
 
 

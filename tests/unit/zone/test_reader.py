@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from authdns.wire import name as names
 from authdns.wire.types import Type, type_to_text
 from authdns.zone.builder import ZoneBuilder
-from authdns.zone.problem import Severity
+from authdns.zone.problem import MAX_ERRORS, MAX_PROBLEMS, Severity
 from authdns.zone.reader import MAX_INCLUDE_DEPTH, MAX_INCLUDES, Reading, read_zone
 from tests.unit.zone.reading import APEX, HEAD, Record, added, errors, loader, read, records, remarks, said
 
@@ -542,3 +542,11 @@ def test_many_names_and_addresses_overflow_no_memo() -> None:
 @pytest.mark.skipif(not os.environ.get("AUTHDNS_SLOW_TESTS"), reason="needs half a gigabyte")
 def test_a_line_of_a_hundred_megabytes_is_one_error() -> None:
     assert len(errors(b"a TXT " + b"x " * 50_000_000)) == 1
+
+
+def test_a_file_that_is_no_zone_file_is_given_up_after_so_many_errors() -> None:
+    reading = read("nonsense here and there\n" * (MAX_ERRORS * 3))
+    assert reading.zone is None
+    assert reading.problems.errors == MAX_ERRORS
+    assert len(list(reading.problems)) == MAX_PROBLEMS
+    assert reading.problems.left_out == MAX_ERRORS - MAX_PROBLEMS
