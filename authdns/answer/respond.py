@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from authdns.answer.compiler import OTHER_KEY, WITH_CD, WITH_OPT, WITH_RD, Plan, failure, heads
 from authdns.answer.executor import ServedZone, ZoneTable
+from authdns.wire import name as names
 from authdns.wire.message import QUESTION, Encoder, opt_record, simple_response, tsig_refusal
 from authdns.wire.query import HEADER_OCTETS, Edns, Malformed, Query, Tsig, is_request, parse_query
 from authdns.wire.types import Class, Flag, Opcode, Rcode, Type
@@ -100,6 +101,8 @@ class Responder:
         zones = self._zones
         zone = zones.get(name)
         if zone is None:
+            if len(name) > names.MAX_NAME_OCTETS:  # or the walk would cost the square of what a TCP message holds
+                return self._unusual(request)
             position = 0
             while True:
                 length = name[position]
@@ -113,13 +116,13 @@ class Responder:
                 zone = zones.get(name[position:])
                 if zone is not None:
                     break
-        if qtype in _UNUSUAL_TYPES or len(name) > 255:
+        elif qtype == _DS:
+            zone = self._table.find(name, Type.DS) or zone  # at an apex: the parent's to answer
+        if qtype in _UNUSUAL_TYPES:
             return self._unusual(request)
         if zone is None:
             plan = self._refused
         else:
-            if qtype == _DS:
-                zone = self._table.find(name, Type.DS) or zone
             plans = zone.at.get(name) or zone.plans(name)
             plan = plans.get(qtype) or plans[OTHER_KEY]
             if plan.direct:

@@ -90,13 +90,13 @@ def parse_query(wire: bytes) -> Query:
     ixfr_serial = None
     if ancount > (opcode == Opcode.NOTIFY):
         raise Malformed(f"ANCOUNT is {ancount}", question)
-    if ancount:
-        end = _skip_record(wire, end, question)
+    if ancount:  # the new SOA, a hint (RFC 1996 §3.7)
+        end, _, _ = _fixed_part(wire, _skip_name(wire, end, question), question, None)
     if nscount:
         if nscount != 1 or qtype != Type.IXFR:
             raise Malformed(f"NSCOUNT is {nscount}", question)
-        start, end = end, _skip_record(wire, end, question)
-        ixfr_serial = _serial_of(wire[start:end], question)
+        end, rrtype, rdata = _fixed_part(wire, _skip_name(wire, end, question), question, None)
+        ixfr_serial = _serial_of(rrtype, rdata, question)
     edns, tsig = _read_additional(wire, end, arcount, question)
     return Query(ident, flags, opcode, question, qname, qtype, qclass, edns, tsig, ixfr_serial)
 
@@ -168,19 +168,19 @@ def _read_tsig(owner: bytes, fixed: bytes, rdata: bytes, question: bytes, edns: 
     )
 
 
-def _name_end(wire: bytes, position: int, question: bytes = b"", edns: Edns | None = None) -> int:
+def _name_end(wire: bytes, start: int, question: bytes = b"", edns: Edns | None = None) -> int:
     """The offset behind an uncompressed name of at most 255 octets."""
-    start = position
-    while position < len(wire):
-        length = wire[position]
-        if length > names.MAX_LABEL_OCTETS:
-            raise Malformed("a compression pointer or an unknown label type where none may be", question, edns)
-        position += length + 1
-        if position - start > names.MAX_NAME_OCTETS:
-            raise Malformed(f"a name is longer than {names.MAX_NAME_OCTETS} octets", question, edns)
-        if not length:
-            return position
-    raise Malformed("a name is cut off", question, edns)
+    octets = wire[start : start + names.MAX_NAME_OCTETS]
+    position = 0
+    try:
+        while length := octets[position]:
+            if length > names.MAX_LABEL_OCTETS:
+                raise Malformed("a compression pointer or an unknown label type where none may be", question, edns)
+            position += length + 1
+    except IndexError:
+        reason = f"a name is cut off, or longer than {names.MAX_NAME_OCTETS} octets"
+        raise Malformed(reason, question, edns) from None
+    return start + position + 1
 
 
 def _expand(wire: bytes, start: int, question: bytes, edns: Edns | None) -> tuple[bytes, int]:
@@ -210,26 +210,20 @@ def _expand(wire: bytes, start: int, question: bytes, edns: Edns | None) -> tupl
     raise Malformed("a name is cut off", question, edns)
 
 
-def _skip_name(wire: bytes, position: int, question: bytes) -> int:
+def _skip_name(wire: bytes, start: int, question: bytes) -> int:
     """The offset behind a name that may end in a pointer, which is not followed."""
-    start = position
-    while position < len(wire):
-        length = wire[position]
-        if length >= 0xC0:
-            return position + 2
-        if length > names.MAX_LABEL_OCTETS:
-            raise Malformed("an unknown label type", question)
-        position += length + 1
-        if position - start > names.MAX_NAME_OCTETS:
-            raise Malformed(f"a name is longer than {names.MAX_NAME_OCTETS} octets", question)
-        if not length:
-            return position
-    raise Malformed("a name is cut off", question)
-
-
-def _skip_record(wire: bytes, position: int, question: bytes) -> int:
-    """The offset behind a record whose owner is not expanded."""
-    return _fixed_part(wire, _skip_name(wire, position, question), question, None)[0]
+    octets = wire[start : start + names.MAX_NAME_OCTETS]
+    position = 0
+    try:
+        while length := octets[position]:
+            if length > names.MAX_LABEL_OCTETS:
+                if length >= 0xC0:
+                    return start + position + 2
+                raise Malformed("an unknown label type", question)
+            position += length + 1
+    except IndexError:
+        raise Malformed(f"a name is cut off, or longer than {names.MAX_NAME_OCTETS} octets", question) from None
+    return start + position + 1
 
 
 def _fixed_part(wire: bytes, position: int, question: bytes, edns: Edns | None) -> tuple[int, int, bytes]:
@@ -241,9 +235,8 @@ def _fixed_part(wire: bytes, position: int, question: bytes, edns: Edns | None) 
     return end, int.from_bytes(wire[position : position + 2], "big"), wire[rdata_at:end]
 
 
-def _serial_of(record: bytes, question: bytes) -> int:
+def _serial_of(rrtype: int, rdata: bytes, question: bytes) -> int:
     """The serial in the SOA of an IXFR query (RFC 1995 §3)."""
-    _, rrtype, rdata = _fixed_part(record, _skip_name(record, 0, question), question, None)
     if rrtype != Type.SOA:
         raise Malformed("the authority section of the IXFR query is no SOA", question)
     numbers_at = _skip_name(rdata, _skip_name(rdata, 0, question), question)
