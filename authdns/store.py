@@ -5,6 +5,7 @@ and a forgotten serial is noticed across restarts. Used by one thread at a time.
 anew: everything in it can be found out again.
 """
 
+import errno
 import os
 import sqlite3
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, "no right to write there")
         self.path = folder / FILE_NAME
         self.set_aside: Path | None = None
         try:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -20,20 +21,22 @@ from authdns.config import (
     parse_domain,
 )
 from authdns.server import log as logs
-from authdns.server.app import App, CannotStart
+from authdns.server.app import App
 from authdns.server.files import list_folder, read_regular
+from authdns.server.listen import CannotStart
 from authdns.wire import name as names
 from authdns.zone.printer import print_zone
 from authdns.zone.problem import Problems, Severity
 from authdns.zone.reader import read_zone
 
 DEFAULT_CONFIG = Path("/etc/authdns/authdns.yaml")
+_NO_STATE = "/nonexistent"  # checking keeps nothing, so it must not fail for want of a place
 
 _config_option = click.option(
     "--config",
     "-c",
     "config_file",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     help=f"The configuration file; {DEFAULT_CONFIG} if neither this nor --zones is given.",
 )
 _zones_option = click.option(
@@ -75,7 +78,7 @@ def serve(config_file: Path | None, zones_folder: Path | None) -> None:
 @click.option("--quiet", "-q", is_flag=True, help="Errors only.")
 def check(config_file: Path | None, zones_folder: Path | None, quiet: bool) -> None:
     """Check the configuration and every zone, without serving. Exits with 1 if there is an error."""
-    config = _load(config_file, zones_folder, failure=1)
+    config = _load(config_file, zones_folder, failure=1, environ={"STATE_DIRECTORY": _NO_STATE, **os.environ})
     zones, config_problems = expand_zones(config, list_folder)
     for problem in config_problems:
         click.echo(str(problem), err=True)
@@ -127,14 +130,19 @@ def print_(name: str, file: Path) -> None:
         click.echo(line)
 
 
-def _load(config_file: Path | None, zones_folder: Path | None, failure: int = os.EX_CONFIG) -> Config:
+def _load(
+    config_file: Path | None,
+    zones_folder: Path | None,
+    failure: int = os.EX_CONFIG,
+    environ: Mapping[str, str] = os.environ,
+) -> Config:
     """Ends the process with `failure` and every problem of the configuration on standard error."""
     if config_file is not None and zones_folder is not None:
         raise click.UsageError("--config and --zones exclude each other")
     try:
         if zones_folder is not None:
-            return default_config(zones_folder, environ=os.environ)
-        return load_config(config_file or DEFAULT_CONFIG, environ=os.environ)
+            return default_config(zones_folder, environ=environ)
+        return load_config(config_file or DEFAULT_CONFIG, environ=environ)
     except ConfigError as error:
         for problem in error.problems:
             click.echo(str(problem), err=True)

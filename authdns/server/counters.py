@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass, field
 
+TRANSFER_OUTCOMES = ("started", "completed", "broken off", "refused", "up to date")
+NOTIFY_OUTCOMES = ("accepted", "notauth", "refused", "other", "timeout")
+
 
 @dataclass(slots=True)
 class Counters:
@@ -13,8 +16,9 @@ class Counters:
     tcp_connections: int = 0
     tcp_refused: int = 0
     tcp_evicted: int = 0
-    transfers: dict[str, int] = field(default_factory=dict)  # outcome -> number
-    notifies: dict[str, int] = field(default_factory=dict)
+    # Outcome -> number; they begin at 0, or the first failure would be no increase to whoever watches.
+    transfers: dict[str, int] = field(default_factory=lambda: dict.fromkeys(TRANSFER_OUTCOMES, 0))
+    notifies: dict[str, int] = field(default_factory=lambda: dict.fromkeys(NOTIFY_OUTCOMES, 0))
 
     def transfer(self, outcome: str) -> None:
         self.transfers[outcome] = self.transfers.get(outcome, 0) + 1

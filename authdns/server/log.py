@@ -2,8 +2,9 @@
 
 import json
 import logging
+import os
 import time
-from typing import Literal
+from typing import ClassVar, Literal, TextIO
 
 STRANGER_LINES_A_SECOND = 10
 
@@ -51,11 +52,32 @@ class AtMost(logging.Filter):
         return True
 
 
+class JournalFormatter(logging.Formatter):
+    """For systemd's journal, which keeps the time itself and reads the priority from the front (sd-daemon(3))."""
+
+    _PRIORITY: ClassVar[dict[int, int]] = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3}
+
+    def format(self, record: logging.LogRecord) -> str:
+        mark = f"<{self._PRIORITY.get(record.levelno, 3)}>"
+        return "\n".join(mark + line for line in super().format(record).split("\n"))
+
+
+def _is_journal(stream: TextIO) -> bool:
+    """True if `stream` is the one that systemd made for the journal (JOURNAL_STREAM in systemd.exec(5))."""
+    try:
+        found = os.fstat(stream.fileno())
+    except (OSError, ValueError):
+        return False
+    return os.environ.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}"
+
+
 def configure(form: Literal["human", "json"], level: str) -> None:
-    """To standard error; systemd's journal adds the time itself, but a person in a terminal wants it too."""
+    """To standard error. A person in a terminal wants the time; the journal adds it itself."""
     handler = logging.StreamHandler()
     if form == "json":
         handler.setFormatter(JsonFormatter())
+    elif _is_journal(handler.stream):
+        handler.setFormatter(JournalFormatter("%(message)s"))
     else:
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%Y-%m-%d %H:%M:%S"))
     log.handlers[:] = [handler]

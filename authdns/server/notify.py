@@ -6,9 +6,11 @@ background: nothing waits for it.
 """
 
 import asyncio
+import contextlib
 import ipaddress
 import secrets
 import socket
+import threading
 from collections.abc import Callable, Iterable, Sequence
 
 from authdns.config import Endpoint, ZonePolicy
@@ -20,20 +22,26 @@ from authdns.wire.types import Type
 from authdns.zone.zone import Zone, find_rrset
 
 RESOLVE_SECONDS = 10.0
+LOOKUPS_AT_ONCE = 8
 DNS_PORT = 53
 
 
 class NotifyService:
-    """Sends NOTIFY for published zones. `ended(outcome, done)` hears of each end; `done`: it was the zone's last."""
+    """Sends NOTIFY for published zones."""
 
-    def __init__(self, listen: Sequence[Endpoint], ended: Callable[[Outcome, bool], None]) -> None:
+    def __init__(self, listen: Sequence[Endpoint]) -> None:
         self._listen = listen
-        self._ended = ended
+        self._ended: Callable[[Outcome, bool], None] | None = None
         self._loop = asyncio.get_running_loop()
         self._notifier = Notifier(lambda: secrets.randbelow(65536))
         self._sockets: dict[str, socket.socket] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._lookups = asyncio.Semaphore(LOOKUPS_AT_ONCE)
+
+    def on_end(self, ended: Callable[[Outcome, bool], None]) -> None:
+        """`ended(outcome, done)` will hear of the end of each NOTIFY; `done`: it was the zone's last one under way."""
+        self._ended = ended
 
     def announce(self, zone: Zone, policy: ZonePolicy) -> None:
         """Starts telling everybody about the zone's serial."""
@@ -52,29 +60,60 @@ class NotifyService:
             task.add_done_callback(self._tasks.discard)
 
     async def _announce_outside(self, zone: Zone, servers: list[bytes], known: list[Target]) -> None:
-        """Servers of other people's domains: their addresses take a lookup."""
+        """Servers of other people's domains: their addresses take a lookup. (The last dot stays: no search list.)"""
         targets: list[Target] = []
         for server in servers:
             try:
-                async with asyncio.timeout(RESOLVE_SECONDS):
-                    found = await self._loop.getaddrinfo(
-                        names.to_text(server), DNS_PORT, type=socket.SOCK_DGRAM, flags=socket.AI_ADDRCONFIG
-                    )
+                async with self._lookups, asyncio.timeout(RESOLVE_SECONDS):
+                    found = await self._looked_up(names.to_text(server))
             except (OSError, TimeoutError, UnicodeError) as error:
                 log.warning(
                     "zone %s/IN: no notify to %s: its address could not be found (%s)",
                     names.zone_text(zone.apex),
                     names.zone_text(server),
-                    error or "timeout",
+                    str(error) or "no answer from the resolver",
                 )
                 continue
-            targets += _targets(server, [ipaddress.ip_address(entry[4][0]) for entry in found])
+            targets += _targets(server, found)
         already = {target.address for target in known}
         self._start(zone, [target for target in targets if target.address not in already])
 
+    def _looked_up(self, server: str) -> "asyncio.Future[list[Address]]":
+        """By the system's resolver, in a thread that nobody has to wait for: a lookup that hangs must not keep the
+        process from ending, as one in asyncio's own pool would."""
+        result: asyncio.Future[list[Address]] = self._loop.create_future()
+
+        def settle(found: list[Address] | OSError | UnicodeError) -> None:
+            if result.done():
+                return
+            if isinstance(found, list):
+                result.set_result(found)
+            else:
+                result.set_exception(found)
+
+        def look_up() -> None:
+            found: list[Address] | OSError | UnicodeError
+            try:
+                entries = socket.getaddrinfo(server, DNS_PORT, type=socket.SOCK_DGRAM, flags=socket.AI_ADDRCONFIG)
+                found = [ipaddress.ip_address(entry[4][0]) for entry in entries]
+            except (OSError, UnicodeError) as error:
+                found = error
+            with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
+                self._loop.call_soon_threadsafe(settle, found)
+
+        threading.Thread(target=look_up, name="lookup", daemon=True).start()
+        return result
+
     def _start(self, zone: Zone, targets: Iterable[Target]) -> None:
         wanted = {(target.address, target.port): target for target in reversed(list(targets))}
-        ours = [target for target in wanted.values() if not self._is_ourselves(target)]
+        ours = []
+        for target in wanted.values():
+            if self._is_ourselves(target):
+                log.debug(
+                    "zone %s/IN: no notify to %s (%s): that is us", names.zone_text(zone.apex), target, target.label
+                )
+            else:
+                ours.append(target)
         if ours:
             soa = zone.soa_rrset
             log.info("zone %s/IN: sending notifies (serial %d)", names.zone_text(zone.apex), zone.soa.serial)
@@ -123,7 +162,8 @@ class NotifyService:
 
     def _end(self, outcome: Outcome) -> None:
         (log.info if outcome.rcode == 0 else log.warning)("%s", outcome_text(outcome))
-        self._ended(outcome, not self._notifier.waits_for(outcome.apex))
+        if self._ended is not None:
+            self._ended(outcome, not self._notifier.waits_for(outcome.apex))
 
     def _socket_for(self, target: Target) -> socket.socket:
         """Bound to the address that the secondary knows us by, if we listen on one; else the kernel chooses."""

@@ -4,13 +4,120 @@ What follows from it is decided here too: whether the serial says so (RFC 1982),
 remembered for the next start, and what the operator hears about a serial that was forgotten.
 """
 
+import asyncio
 import hashlib
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from enum import Enum
 
-from authdns.store import Served
+from authdns.answer.executor import ServedZone, UnavailableZone, ZoneTable
+from authdns.config import ZonePolicy
+from authdns.server.counters import Counters
+from authdns.server.log import log
+from authdns.server.notify import NotifyService
+from authdns.server.zones import ZoneState
+from authdns.store import Served, Store
+from authdns.transfer.notify import Outcome
 from authdns.wire import name as names
 from authdns.wire.serial import is_newer
 from authdns.zone.zone import Zone
+
+
+class Publisher:
+    """Takes what `Zones` reads. Its methods are called on the event loop; the store is used by the worker alone."""
+
+    def __init__(
+        self, table: ZoneTable, store: Store, notify: NotifyService, counters: Counters, worker: ThreadPoolExecutor
+    ) -> None:
+        self._table = table
+        self._store = store
+        self._notify = notify
+        self._counters = counters
+        self._worker = worker
+        self._loop = asyncio.get_running_loop()
+        notify.on_end(self._notify_ended)
+
+    def coming(self, apex: bytes) -> None:
+        """It is about to be read for the first time: no refusal, SERVFAIL until then."""
+        if apex not in self._table.by_apex:
+            self._table.publish(apex, UnavailableZone("it is being read"))
+
+    def publish(self, apex: bytes, state: ZoneState) -> None:
+        """The commit point. Everything after it is told to others."""
+        served = state.served
+        assert served is not None, "Zones publishes what it could read"
+        self._table.publish(apex, served)
+        log.info(
+            "zone %s/IN: loaded serial %d (%d records, %.0f ms)",
+            names.zone_text(apex),
+            served.zone.soa.serial,
+            served.zone.records,
+            state.load_seconds * 1000,
+        )
+        self._worker.submit(self._compare, apex, served, state.configured.policy)
+
+    def failed(self, apex: bytes, state: ZoneState) -> None:
+        """It could not be read: the last good version stays."""
+        zone = names.zone_text(apex)
+        served = self._table.by_apex.get(apex)
+        if isinstance(served, ServedZone):
+            log.error("zone %s/IN: not loaded because of errors; serial %d stays", zone, served.zone.soa.serial)
+        else:
+            self._table.publish(apex, UnavailableZone(state.error or "not loaded"))
+            log.error("zone %s/IN: not loaded because of errors; queries get SERVFAIL", zone)
+
+    def withdrawn(self, apex: bytes) -> None:
+        self._table.withdraw(apex)
+        self._notify.forget(apex)
+        log.info("zone %s/IN: no longer configured, no longer served", names.zone_text(apex))
+
+    def _compare(self, apex: bytes, served: ServedZone, policy: ZonePolicy) -> None:
+        """In the worker: what was served before decides whether secondaries are told."""
+        zone = served.zone
+        serial = zone.soa.serial
+        try:
+            digest = content_digest(zone)
+            last = self._last(apex)
+            change = compare(last, serial, digest)
+            if text := warning(apex, change, last, serial):
+                log.warning("%s", text)
+            if change in (Change.FIRST, Change.NEWER):
+                self._remember(apex, Served(serial, digest, announced=False))
+            unfinished = change is Change.SAME and last is not None and not last.announced
+            if change in (Change.FIRST, Change.NEWER) or unfinished:
+                self._loop.call_soon_threadsafe(self._announce, apex, served, policy)
+        except Exception:
+            log.exception("zone %s/IN: could not compare it with what was served before", names.zone_text(apex))
+
+    def _last(self, apex: bytes) -> Served | None:
+        try:
+            return self._store.served(apex)
+        except sqlite3.Error as error:
+            log.error("cannot read %s: %s; secondaries are told once more than needed", self._store.path, error)
+            return None
+
+    def _remember(self, apex: bytes, served: Served) -> None:
+        """A full disk must not keep secondaries from hearing of a new serial; they hear of it twice at the worst."""
+        try:
+            self._store.record(apex, served)
+        except sqlite3.Error as error:
+            log.error("cannot write %s: %s", self._store.path, error)
+
+    def _announce(self, apex: bytes, served: ServedZone, policy: ZonePolicy) -> None:
+        if self._table.by_apex.get(apex) is served:
+            self._notify.announce(served.zone, policy)
+
+    def _notify_ended(self, outcome: Outcome, done: bool) -> None:
+        """`done`: no NOTIFY for the zone is under way any more."""
+        self._counters.notify(outcome.meaning.name.lower())
+        if done:
+            self._worker.submit(self._announced, outcome.apex, outcome.serial)
+
+    def _announced(self, apex: bytes, serial: int) -> None:
+        try:
+            self._store.announced(apex, serial)
+        except sqlite3.Error as error:
+            log.error("cannot write %s: %s", self._store.path, error)
 
 
 class Change(Enum):

@@ -9,6 +9,7 @@ Times are checked by one sweep for all connections instead of a timer for each: 
 
 import asyncio
 import contextlib
+import socket
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -86,11 +87,9 @@ class TcpListener:
         self._servers: list[asyncio.Server] = []
         self._sweep_timer = self._loop.call_later(SWEEP_SECONDS, self._sweep)
 
-    async def listen(self, host: str, port: int) -> None:
-        """Raises OSError as bind does. Nothing is accepted before `start`."""
-        server = await self._loop.create_server(
-            lambda: Connection(self), host, port, backlog=512, reuse_address=True, start_serving=False
-        )
+    async def listen(self, sock: socket.socket) -> None:
+        """Takes over a listening socket; nothing is accepted before `start`."""
+        server = await self._loop.create_server(lambda: Connection(self), sock=sock, start_serving=False)
         self._servers.append(server)
 
     async def start(self) -> None:

@@ -10,56 +10,19 @@ kernel would choose another, and resolvers drop such answers).
 import socket
 import struct
 from collections.abc import Callable
-from ipaddress import ip_address
 from typing import Any
 
 from authdns.answer.respond import Responder
 from authdns.server.counters import Counters
+from authdns.server.listen import IP_PKTINFO, is_wildcard
 from authdns.wire.query import Query
 
 # Datagrams answered before the event loop gets its turn: enough to spread its cost, short enough for TCP and timers.
 DRAIN_BATCH = 128
 RECEIVE_OCTETS = 4096  # no query is longer; what is cut off ends as FORMERR
-SOCKET_BUFFER_OCTETS = 4 << 20  # a burst of some thousand queries; the kernel gives less if it must
-
-# Not in the socket module; from linux/in.h and linux/in6.h.
-_IP_MTU_DISCOVER = 10
-_IP_PKTINFO = 8
-_IPV6_MTU_DISCOVER = 23
-_PMTUDISC_OMIT = 5  # never trust path-MTU messages that anyone can forge; fragment if it must be
 
 Address = tuple[Any, ...]
 Handed = Callable[[bytes, Query, Address], bytes | None]
-
-
-def open_socket(host: str, port: int) -> socket.socket:
-    """A bound, non-blocking UDP socket. Raises OSError (port taken, no right, address not here)."""
-    family = socket.AF_INET6 if ip_address(host).version == 6 else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-    try:
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            _try_option(sock, socket.IPPROTO_IPV6, _IPV6_MTU_DISCOVER, _PMTUDISC_OMIT)
-        else:
-            _try_option(sock, socket.IPPROTO_IP, _IP_MTU_DISCOVER, _PMTUDISC_OMIT)
-        _try_option(sock, socket.SOL_SOCKET, socket.SO_RCVBUF, SOCKET_BUFFER_OCTETS)
-        if ip_address(host).is_unspecified:
-            if family == socket.AF_INET6:
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
-            else:
-                sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
-        sock.bind((host, port))
-    except OSError:
-        sock.close()
-        raise
-    return sock
-
-
-def _try_option(sock: socket.socket, level: int, option: int, value: int) -> None:
-    try:
-        sock.setsockopt(level, option, value)
-    except OSError:
-        pass  # other systems than Linux lack it, and the server works without
 
 
 class UdpListener:
@@ -79,8 +42,7 @@ class UdpListener:
         self._counters = counters
         self._handed = handed
         self._failed = failed
-        wildcard = ip_address(sock.getsockname()[0]).is_unspecified
-        self.on_readable = self._drain_wildcard if wildcard else self._drain
+        self.on_readable = self._drain_wildcard if is_wildcard(sock) else self._drain
 
     def _drain(self) -> None:
         receive, send = self.socket.recvfrom, self.socket.sendto
@@ -145,7 +107,7 @@ class UdpListener:
 def _from_same_address(control: list[tuple[int, int, bytes]]) -> list[tuple[int, int, bytes]]:
     """Ancillary data for sendmsg: answer from the address that was asked; the kernel chooses the interface."""
     for level, kind, data in control:
-        if level == socket.IPPROTO_IP and kind == _IP_PKTINFO:
+        if level == socket.IPPROTO_IP and kind == IP_PKTINFO:
             _, local, _ = struct.unpack("=I4s4s", data)
             return [(level, kind, struct.pack("=I4s4s", 0, local, b"\0\0\0\0"))]
         if level == socket.IPPROTO_IPV6 and kind == socket.IPV6_PKTINFO:

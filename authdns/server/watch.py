@@ -7,12 +7,13 @@ renamed into place, or has been quiet for a while, so that half a file is not ta
 
 import asyncio
 import os
+import sys
 import time
 from collections.abc import Callable, Iterable
 
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
-from watchdog.observers.api import ObservedWatch
+from watchdog.observers.api import BaseObserver, ObservedWatch
 
 QUIET_SECONDS = 0.02  # after the last event: one save is several events
 QUIET_AT_MOST_SECONDS = 0.2  # a folder under constant change is looked at all the same
@@ -29,7 +30,7 @@ class Watcher(FileSystemEventHandler):
     def __init__(self, wake: Callable[[], None]) -> None:
         self._wake = wake
         self._loop = asyncio.get_running_loop()
-        self._observer = Observer()
+        self._observer = _observer()
         self._watches: dict[str, tuple[ObservedWatch, int]] = {}  # folder -> watch, inode
         self._gone: set[str] = set()  # watched folders that were deleted; their watches are dead
         self._unsettled: dict[str, float] = {}
@@ -117,6 +118,15 @@ class Watcher(FileSystemEventHandler):
             self._timer.cancel()
         self._observer.stop()
         self._observer.join()
+
+
+def _observer() -> BaseObserver:
+    """On Linux with "full" events: else a file moved here from another folder looks like one that is being written."""
+    if sys.platform == "linux":
+        from watchdog.observers.inotify import InotifyObserver
+
+        return InotifyObserver(generate_full_events=True)
+    return Observer()
 
 
 def _existing(folder: str) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from authdns.answer.executor import ServedZone
 from authdns.config import Config, ConfigProblem, ConfiguredZone, expand_zones
@@ -52,27 +52,26 @@ class ZoneState:
         return next((str(p) for p in self.problems if p.severity is Severity.ERROR), None)
 
 
-class Zones:
-    """All configured zones. `publish(apex, state)` after each successful read, `failed` after an unsuccessful one,
-    `coming` before a zone is read for the first time, `withdrawn` when it is no longer configured; all four are called
-    on the event loop."""
+class Publisher(Protocol):
+    """What becomes of the zones: see publish.py. All methods are called on the event loop."""
 
-    def __init__(
-        self,
-        config: Config,
-        publish: Callable[[bytes, ZoneState], None],
-        failed: Callable[[bytes, ZoneState], None],
-        coming: Callable[[bytes], None],
-        withdrawn: Callable[[bytes], None],
-        worker: ThreadPoolExecutor,
-    ) -> None:
+    def coming(self, apex: bytes) -> None: ...
+
+    def publish(self, apex: bytes, state: ZoneState) -> None: ...
+
+    def failed(self, apex: bytes, state: ZoneState) -> None: ...
+
+    def withdrawn(self, apex: bytes) -> None: ...
+
+
+class Zones:
+    """All configured zones. What is read goes to `publisher`, on the event loop."""
+
+    def __init__(self, config: Config, publisher: Publisher, worker: ThreadPoolExecutor) -> None:
         self.config = config
         self.states: dict[bytes, ZoneState] = {}
         self.rules: dict[bytes, tuple[Rule, ...]] = {}  # who may transfer each zone
-        self._publish = publish
-        self._failed = failed
-        self._coming = coming
-        self._withdrawn = withdrawn
+        self._publisher = publisher
         self._worker = worker
         self._loop = asyncio.get_running_loop()
         self._wanted = asyncio.Event()
@@ -83,10 +82,6 @@ class Zones:
     def wake(self) -> None:
         """Something may have changed: look soon."""
         self._wanted.set()
-
-    def in_loop(self, call: Callable[[], None]) -> None:
-        """From the worker thread: run it on the event loop."""
-        self._loop.call_soon_threadsafe(call)
 
     async def run(self, before: Callable[[], bool]) -> None:
         """Passes for ever: after each `wake`, and every POLL_SECONDS. `before` is called before each one and says
@@ -116,7 +111,7 @@ class Zones:
             state = self.states.get(apex)
             if state is None:
                 state = self.states[apex] = ZoneState(zone)
-                self._coming(apex)
+                self._publisher.coming(apex)
             elif zone != state.configured:
                 if zone.file != state.configured.file:
                     state.files = FileSet()
@@ -166,7 +161,7 @@ class Zones:
                 self._loop.call_later(MISSING_SECONDS * 1.1, self.wake)
             elif now - state.missing_since >= MISSING_SECONDS:
                 del self.states[apex], self.rules[apex]
-                self._withdrawn(apex)
+                self._publisher.withdrawn(apex)
 
     def _stale(self, everything: bool) -> list[bytes]:
         """The zones to read, small files first: a huge one does not keep the others waiting."""
@@ -194,12 +189,12 @@ class Zones:
         self._log_problems(apex, problems)
         if served is None:
             state.failed_at = time.time()
-            self._failed(apex, state)
+            self._publisher.failed(apex, state)
             return
         state.served, state.loaded_at = served, time.time()
         if served.zone.records >= FREEZE_RECORDS:
             gc.freeze()
-        self._publish(apex, state)
+        self._publisher.publish(apex, state)
 
     def _log_problems(self, apex: bytes, problems: Problems) -> None:
         for problem in problems:

@@ -41,7 +41,10 @@ class Tsig:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A well-formed request. `qname` is lower-case; `question` is the question section as it was spelled."""
+    """A well-formed request. `qname` is lower-case; `question` is the question section as it was spelled.
+
+    Both are b"" where an opcode other than QUERY and NOTIFY came without a question.
+    """
 
     id: int
     flags: int

@@ -40,11 +40,16 @@ class Problem:
     text: str = ""
 
     def __str__(self) -> str:
-        head = f"{self.place}: {self.severity.value}: {self.message}"
+        head = f"{self.place}: {self.severity.value}: {_printable(self.message)}"
         if not self.text:
             return head
         marker = f"\n    {' ' * (self.place.column - 1)}^" if self.place.column else ""
-        return f"{head}\n    {self.text}{marker}"
+        return f"{head}\n    {_printable(self.text)}{marker}"
+
+
+def _printable(text: str) -> str:
+    """Nothing that moves a terminal's cursor; a tab becomes one blank, so that the mark below stands right."""
+    return "".join(c if c.isprintable() else " " if c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 @dataclass(slots=True)

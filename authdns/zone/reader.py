@@ -47,6 +47,7 @@ Loader = Callable[[str], bytes]  # path -> content; raises OSError
 
 _CLASS_IN = 0  # in `kinds`, where a positive number is a type
 _OTHER_CLASSES = (b"CH", b"CHAOS", b"HS", b"HESIOD", b"CS")  # ANY and NONE are types too, and wrong as either
+_RAW_FORMATS = (b"\0\0\0\2\0\0\0", b"\0\0\0\3\0\0\0")  # raw, and the older map
 _BLANKS = frozenset(b" \t\r\v\f")
 _DIRECTIVES = ("$ORIGIN", "$TTL", "$INCLUDE", "$GENERATE")
 _TYPES = {word: number for word, number in dns.rdatatype.RdataType.__members__.items() if number not in META_TYPES}
@@ -107,6 +108,10 @@ class _ZoneReader:
         content = self._loaded(path, None)
         if content is None:
             return None
+        if content.startswith(_RAW_FORMATS):
+            message = "this is BIND's raw format; `named-compilezone -f raw -F text -o NEW ZONE FILE` makes text of it"
+            self.problems.error(Place(path), message)
+            return None
         self._read_file(path, content)
         # `remark` leads back to here. Without that cycle a million records need no garbage collector to go away.
         del self._rdata
@@ -133,11 +138,11 @@ class _ZoneReader:
         try:
             return self._load(path)
         except OSError as error:
-            message = f"cannot read {path}: {error.strerror or error}"
+            reason = error.strerror or str(error)
             if token is None:
-                self.problems.error(Place(path), message)
+                self.problems.error(Place(path), f"cannot be read: {reason}")
                 return None
-            raise Fault(token, message) from None
+            raise Fault(token, f"cannot read {path}: {reason}") from None
 
     def _read_file(self, path: str, content: bytes) -> None:
         self._open_paths.append(posixpath.normpath(path))
