@@ -13,18 +13,13 @@ class NameLayout(NamedTuple):
     names: int
 
 
-# Types whose names may be compressed when sent: those of RFC 1035 and no other (RFC 3597 §4).
+# Types whose names are compressed when sent. Those of RFC 1035 may be, and no other (RFC 3597 §4); of them, only these
+# five are expanded by every reader: to dnspython and others MD, MF, MB, MG, MR and MINFO are opaque bytes.
 COMPRESSIBLE: dict[int, NameLayout] = {
     Type.NS: NameLayout(0, 1),
-    Type.MD: NameLayout(0, 1),
-    Type.MF: NameLayout(0, 1),
     Type.CNAME: NameLayout(0, 1),
     Type.SOA: NameLayout(0, 2),
-    Type.MB: NameLayout(0, 1),
-    Type.MG: NameLayout(0, 1),
-    Type.MR: NameLayout(0, 1),
     Type.PTR: NameLayout(0, 1),
-    Type.MINFO: NameLayout(0, 2),
     Type.MX: NameLayout(2, 1),
 }
 

@@ -271,7 +271,7 @@ def test_any_failure_of_the_loader_is_an_error_in_words() -> None:
 
     reading = read_zone("main", APEX, load)
     assert (reading.zone, reading.files) == (None, ("main",))
-    assert [str(p) for p in reading.problems] == ["main: error: cannot read main: Permission denied"]
+    assert [str(p) for p in reading.problems] == ["main: error: cannot be read: Permission denied"]
 
 
 @pytest.mark.parametrize(
