@@ -12,7 +12,7 @@ from authdns.answer.executor import ServedZone, UnavailableZone, ZoneTable
 from authdns.answer.respond import MAX_TCP_OCTETS, PLAIN_UDP_OCTETS, Chaos, Responder
 from authdns.wire import name as names
 from authdns.wire.query import Query
-from authdns.wire.types import Class, Type
+from authdns.wire.types import Class, Opcode, Type
 from tests.unit.answer.packets import APEX, CASES, header, opt, query, question, soa_record
 from tests.unit.answer.zones import zone_from_text
 
@@ -115,7 +115,7 @@ def check(packet: bytes, *, read: bool, tcp: bool) -> str:
     assert len(response) <= (MAX_TCP_OCTETS if tcp else limit(packet))
     assert response[:2] == packet[:2]
     assert response[2] & 0xF8 == packet[2] & 0x78 | 0x80  # QR, and the opcode that was asked
-    if read:
+    if read and packet[2] >> 3 & 15 != Opcode.UPDATE:  # of an UPDATE's question dnspython asks more than form
         dns.message.from_wire(response, keyring=False)
     return f"rcode {response[3] & 15}"
 
