@@ -286,6 +286,8 @@ def _cases() -> list[Case]:
         Case("a question that points at itself", query(b"\xc0\x0c"), formerr),
         Case("a question that points at the header", query(b"\xc0\x00"), formerr),
         Case("a label of type 01", query(b"\x41a\0"), formerr),
+        Case("a label of 64 octets", query(b"\x40" + b"a" * 64 + APEX), formerr),
+        Case("a label of 64 octets, not ours", query(b"\x40" + b"a" * 64 + b"\3org\0", edns=opt()), formerr),
         Case("a label of type 10", query(b"\x81a\0"), formerr),
         Case("a header alone", header(), formerr),
         Case("a header alone, opcode 15", header(opcode=15), formerr),

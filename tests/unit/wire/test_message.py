@@ -81,16 +81,27 @@ def test_names_of_later_types_are_not_compressed() -> None:
     assert bytes(encoder.wire).endswith(b"\0\4\0\0\xc0\x0c")
 
 
+def test_names_are_compressed_whatever_their_spelling() -> None:
+    encoder = Encoder(APEX)
+    encoder.rrset(b"\3WWW" + APEX.upper(), Type.NS, 0, [WWW])
+    assert bytes(encoder.wire).startswith(b"\3WWW\xc0\x0c")
+    assert bytes(encoder.wire).endswith(b"\0\2" + (0xC000 | 12 + len(APEX) + 4).to_bytes(2, "big"))
+
+
 def test_a_long_body_points_at_its_beginning_only() -> None:
     """Beyond 14 bits there is nothing to point at: later names are written out."""
     encoder = Encoder(APEX)
     for number in range(2000):
         encoder.rrset(b"\5%05d" % number + APEX, Type.MX, 0, [bytes(2) + b"\6t%05d" % number + APEX])
-    wire = header(IDENT, Flag.QR, 0, (1, 2000, 0, 0)) + question(APEX) + bytes(encoder.wire)
+    late = b"\6t01999" + APEX
+    encoder.rrset(late, Type.NS, 0, [late])  # known, but from too far behind
+    wire = header(IDENT, Flag.QR, 0, (1, 2001, 0, 0)) + question(APEX) + bytes(encoder.wire)
     assert len(wire) > 0x4000 + 1000
     message = dns.message.from_wire(wire, one_rr_per_rrset=True)
-    assert [each.name.to_text() for each in message.answer] == [f"{number:05d}.example.com." for number in range(2000)]
-    assert message.answer[-1][0].to_text() == "0 t01999.example.com."
+    found = [each.name.to_text() for each in message.answer]
+    assert found == [*(f"{number:05d}.example.com." for number in range(2000)), "t01999.example.com."]
+    assert message.answer[-2][0].to_text() == "0 t01999.example.com."
+    assert message.answer[-1][0].to_text() == "t01999.example.com."
     largest = max(int.from_bytes(encoder.wire[offset : offset + 2], "big") & 0x3FFF for offset in encoder.pointers)
     assert largest + names.MAX_NAME_OCTETS <= 0x4000  # the question may still be that much longer
 
