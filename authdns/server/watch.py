@@ -47,7 +47,7 @@ class Watcher(FileSystemEventHandler):
         gone, self._gone = self._gone, set()
         wanted = {}
         for folder in folders:
-            found = _existing(folder)
+            found = os.path.realpath(_existing(folder))  # watchdog does not follow a link to a folder
             try:
                 wanted[found] = os.stat(found).st_ino
             except OSError:

@@ -24,9 +24,11 @@ import dns.flags
 import dns.message
 import dns.name
 import dns.rdatatype
+import pytest
 import yaml
 
 from authdns.config import load_config
+from authdns.server import log as logs
 from authdns.server.app import App
 from authdns.server.log import log
 from authdns.server.tcp import TcpListener
@@ -118,7 +120,7 @@ def rcode_of(server: tuple[str, int], name: str, rdtype: str = "SOA") -> int:
     with udp_socket(server) as sock:
         sock.settimeout(2)
         for _ in range(5):
-            with contextlib.suppress(TimeoutError):
+            with contextlib.suppress(TimeoutError, ConnectionRefusedError):
                 sock.send(question(name, rdtype))
                 return rcode(sock.recv(65535))
     raise TimeoutError(f"no answer about {name}")
@@ -288,6 +290,7 @@ class LocalServer:
     ) -> None:
         self.endpoint = Endpoint(address, free_port(address))
         self._handler = _Lines()
+        self._patch = pytest.MonkeyPatch()
         self._ended: BaseException | None = None
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "authdns.yaml"
@@ -333,16 +336,26 @@ class LocalServer:
         except TimeoutError as error:
             raise TimeoutError(f"{error}\n{self.log_text}") from None
 
-    def __enter__(self) -> Self:
+    def launch(self) -> None:
+        """Starts it and returns at once."""
         self._before = log.level, sys.getswitchinterval()
+        self._patch.setattr(logs, "configure", lambda *_: None)  # a new configuration keeps our handler
         log.addHandler(self._handler)
         log.setLevel(logging.INFO)
         self._thread.start()
-        self.wait_for_log("serving ")
+
+    def __enter__(self) -> Self:
+        self.launch()
+        try:
+            self.wait_for_log("serving ")
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
         return self
 
     def stop(self) -> None:
         if self._thread.is_alive():
+            wait_until(lambda: hasattr(self, "app") and hasattr(self.app, "listener"), "it is up", SECONDS)
             self.loop.call_soon_threadsafe(self.app._stopping.set)
         self._thread.join(SECONDS)
         assert not self._thread.is_alive(), "the server did not stop"
@@ -351,6 +364,7 @@ class LocalServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+        self._patch.undo()
         log.removeHandler(self._handler)
         log.setLevel(self._before[0])
         sys.setswitchinterval(self._before[1])
