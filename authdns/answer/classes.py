@@ -11,7 +11,7 @@ A signed zone will add one more dimension to the two denials below: the interval
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from authdns.answer.lookup import MAX_CHAIN, Found, find
+from authdns.answer.lookup import BESIDE_CNAME, MAX_CHAIN, Found, find, substitution
 from authdns.wire import name as names
 from authdns.wire.types import Type
 from authdns.zone.zone import Zone, find_rrset
@@ -71,6 +71,11 @@ def types_that_matter(zone: Zone, qname: bytes) -> set[int]:
             if match.node == name:
                 found.add(Type.DS)
             return found
+        if match.found is Found.DNAME and name != qname:  # behind a CNAME; at first, each query is looked up by itself
+            name = substitution(match, name)[1].lower()
+            if len(name) > names.MAX_NAME_OCTETS or not names.is_at_or_below(name, zone.apex):
+                return found
+            continue
         if match.found not in (Found.EXACT, Found.WILDCARD):
             return found
         found.update(rrset.type for rrset in match.rrsets)
@@ -79,6 +84,7 @@ def types_that_matter(zone: Zone, qname: bytes) -> set[int]:
         cname = find_rrset(match.rrsets, Type.CNAME)
         if cname is None:
             return found
+        found.update(BESIDE_CNAME)
         name = cname.rdatas[0].lower()
         if not names.is_at_or_below(name, zone.apex):
             return found

@@ -54,9 +54,13 @@ class ServedZone:
         plans = kept[position.node] = self._compiler.pending(qname)
         return plans
 
-    def direct(self, qname: bytes, qtype: int) -> Plan:
-        """The plan for a query whose class was not asked for before, or whose answer depends on more than its class."""
-        plans = self.plans(qname)
+    def plan(self, qname: bytes, qtype: int) -> Plan:
+        """The plan that answers (qname, qtype)."""
+        return self.direct(self.plans(qname), qname, qtype)
+
+    def direct(self, plans: Plans, qname: bytes, qtype: int) -> Plan:
+        """The same, for a query whose class was not asked for before, or whose answer depends on more than its class.
+        `plans` are those of `qname`."""
         key = qtype.to_bytes(2, "big")
         if key not in plans:
             key = OTHER_KEY
@@ -73,8 +77,9 @@ class ServedZone:
         for position in positions(self.zone):
             qname = representative(self.zone, position)
             if qname is not None:
-                for key in self.plans(qname):
-                    self.direct(qname, int.from_bytes(key, "big"))
+                plans = self.plans(qname)
+                for key in plans:
+                    self.direct(plans, qname, int.from_bytes(key, "big"))
 
 
 class UnavailableZone:
@@ -89,6 +94,9 @@ class UnavailableZone:
 
     def plans(self, qname: bytes) -> Plans:
         return self._plans
+
+    def plan(self, qname: bytes, qtype: int) -> Plan:
+        return self._plans[OTHER_KEY]
 
 
 class ZoneTable:

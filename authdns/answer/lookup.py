@@ -20,6 +20,14 @@ from authdns.zone.zone import RRset, RRsets, Zone, find_rrset
 
 MAX_CHAIN = 16  # CNAME and DNAME links followed in one answer; longer ones end there, as resolvers do
 
+# Substitutions in one answer. Each makes names that no class can know beforehand, so they are the costliest step there
+# is; Knot stops as early.
+MAX_DNAME_LINKS = 4
+MAX_FOLLOWED_LABELS = (
+    40  # of a substituted name; the resolver can ask for a longer one, and nobody but an attacker will
+)
+BESIDE_CNAME = (Type.RRSIG, Type.NSEC)  # they stand beside a CNAME and are not led away by it (RFC 4034 §3, §4)
+
 Section = tuple[tuple[bytes, RRset], ...]  # (owner, RRset); QUESTION as owner: the name that was asked for
 
 
@@ -56,23 +64,22 @@ class Match(NamedTuple):
 
 def find(zone: Zone, qname: bytes, qtype: int) -> Match:
     """RFC 1034 §4.3.2 step 3 for a name at or below the apex. What lies nearer to the apex hides what is below it."""
+    encloser = zone.closest_encloser(qname)
     if zone.cuts or zone.dnames:
-        hidden = _hidden_by(zone, qname, qtype)
+        hidden = _hidden_by(zone, qname, encloser, qtype)
         if hidden is not None:
             return hidden
-    rrsets = zone.names.get(qname)
-    if rrsets is not None:
-        return Match(Found.EXACT, qname, rrsets)
-    encloser = zone.closest_encloser(qname)
+    if encloser == qname:
+        return Match(Found.EXACT, qname, zone.names[qname])
     source = zone.names.get(names.WILDCARD_LABEL + encloser)  # the source of synthesis (RFC 4592 §3.3.1)
     if source is not None:
         return Match(Found.WILDCARD, encloser, source)
     return Match(Found.NOTHING, encloser, ())
 
 
-def _hidden_by(zone: Zone, qname: bytes, qtype: int) -> Match | None:
+def _hidden_by(zone: Zone, qname: bytes, encloser: bytes, qtype: int) -> Match | None:
     found = None
-    for ancestor in names.ancestors(qname):
+    for ancestor in names.ancestors(encloser):
         if ancestor in zone.dnames and ancestor != qname:  # the DNAME's owner itself is not substituted (RFC 6672 §2.3)
             found = Match(Found.DNAME, ancestor, zone.names[ancestor])
         # The parent's side of the cut is authoritative for DS (RFC 4035 §3.1.4.1).
@@ -81,6 +88,13 @@ def _hidden_by(zone: Zone, qname: bytes, qtype: int) -> Match | None:
         if ancestor == zone.apex:
             break
     return found
+
+
+def substitution(match: Match, name: bytes) -> tuple[RRset, bytes]:
+    """The DNAME of `match`, and what it makes of `name` (RFC 6672 §2.2), as spelled; it may be too long for a name."""
+    dname = find_rrset(match.rrsets, Type.DNAME)
+    assert dname is not None, "zone.dnames lists owners of DNAME"
+    return dname, name[: len(name) - len(match.node)] + dname.rdatas[0]
 
 
 def lookup(zone: Zone, qname: bytes, qtype: int) -> Answer:
@@ -129,6 +143,7 @@ class _Draft:
     additional: list[tuple[bytes, RRset]] = field(default_factory=list)
     required_glue: int = 0
     per_query: bool = False
+    dname_links: int = 0
     visited: set[bytes] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -173,7 +188,7 @@ class _Draft:
                 self._add_targets(owner, rrset)
                 return None
             cname = find_rrset(rrsets, Type.CNAME)
-            if cname is not None:
+            if cname is not None and self.qtype not in BESIDE_CNAME:
                 self.answer.append((owner, cname))
                 return cname.rdatas[0].lower()
         self._negative()
@@ -181,15 +196,18 @@ class _Draft:
 
     def _substitute(self, owner: bytes, name: bytes, match: Match) -> bytes | None:
         """RFC 6672 §3.2: the DNAME, and a CNAME with its TTL (§3.1) made from it."""
-        dname = find_rrset(match.rrsets, Type.DNAME)
-        assert dname is not None, "zone.dnames lists owners of DNAME"
+        dname, substituted = substitution(match, name)
         if (match.node, dname) not in self.answer:
             self.answer.append((match.node, dname))
-        substituted = name[: len(name) - len(match.node)] + dname.rdatas[0]
         if len(substituted) > names.MAX_NAME_OCTETS:
             self.rcode = Rcode.YXDOMAIN  # RFC 6672 §2.2
             return None
         self.answer.append((owner, RRset(Type.CNAME, dname.ttl, (substituted,))))
+        if self.qtype == Type.CNAME:
+            return None  # this CNAME is what was asked for (RFC 1034 §4.3.2 step 3a)
+        self.dname_links += 1
+        if self.dname_links == MAX_DNAME_LINKS or names.has_more_labels(substituted, MAX_FOLLOWED_LABELS):
+            return None
         return substituted.lower()
 
     def _negative(self) -> None:
@@ -206,7 +224,7 @@ class _Draft:
         sibling: list[tuple[bytes, RRset]] = []
         for rdata in ns.rdatas:
             server = rdata.lower()
-            found = [(server, rrset) for rrset in self._addresses(server)]
+            found = [(server, rrset) for rrset in _addresses(self.zone.names.get(server, ()))]
             if names.is_at_or_below(server, cut):  # in-domain: without it the child cannot be reached
                 self.additional += found
             else:
@@ -221,11 +239,20 @@ class _Draft:
         seen = set()
         for rdata in rrset.rdatas:
             server = target(rrset.type, rdata, owner or self.qname)
-            if server in seen:
-                continue
-            seen.add(server)
-            self.additional += [(server, found) for found in self._addresses(server)]
+            if server not in seen:
+                seen.add(server)
+                self.additional += [(server, found) for found in self._addresses_of_target(server, rrset.type)]
 
-    def _addresses(self, server: bytes) -> list[RRset]:
-        rrsets = self.zone.names.get(server, ())
-        return [rrset for rrset in rrsets if rrset.type in (Type.A, Type.AAAA)]
+    def _addresses_of_target(self, server: bytes, rrtype: int) -> list[RRset]:
+        """Addresses that a query for them would get, and for name servers also those below a cut: they are glue there,
+        and there is no other way to them."""
+        if not names.is_at_or_below(server, self.zone.apex):
+            return []
+        match = find(self.zone, server, Type.A)
+        if match.found in (Found.EXACT, Found.WILDCARD):
+            return _addresses(match.rrsets)
+        return _addresses(self.zone.names.get(server, ())) if rrtype == Type.NS else []
+
+
+def _addresses(rrsets: RRsets) -> list[RRset]:
+    return [rrset for rrset in rrsets if rrset.type in (Type.A, Type.AAAA)]

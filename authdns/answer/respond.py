@@ -127,7 +127,7 @@ class Responder:
             plan = plans.get(qtype) or plans[OTHER_KEY]
             if plan.direct:
                 assert isinstance(zone, ServedZone)
-                plan = zone.direct(name, int.from_bytes(qtype, "big"))
+                plan = zone.direct(plans, name, int.from_bytes(qtype, "big"))
         return self._response(request, end, len(name), qtype, plan, form[0], tail)
 
     def _response(
@@ -188,12 +188,7 @@ class Responder:
     def _ordinary(self, request: bytes, query: Query) -> bytes:
         zone = self._table.find(query.qname, query.qtype)
         qtype = query.qtype.to_bytes(2, "big")
-        plan = self._refused
-        if zone is not None:
-            plans = zone.plans(query.qname)
-            plan = plans.get(qtype) or plans[OTHER_KEY]
-            if plan.direct and isinstance(zone, ServedZone):
-                plan = zone.direct(query.qname, query.qtype)
+        plan = self._refused if zone is None else zone.plan(query.qname, query.qtype)
         form = _form(query)
         tail = self._tail(query)
         end = HEADER_OCTETS + len(query.qname)
@@ -246,7 +241,7 @@ class Responder:
         zone = self._table.by_apex[query.qname]
         form = _form(query)
         end = HEADER_OCTETS + len(query.qname)
-        plan = zone.direct(query.qname, Type.SOA) if isinstance(zone, ServedZone) else self._refused
+        plan = zone.plan(query.qname, Type.SOA)
         return self._response(request, end, len(query.qname), qtype, plan, form, self._tail(query))
 
 

@@ -19,6 +19,8 @@ from authdns.wire.types import Class, Flag, Rcode, Type
 QUESTION = b""  # as an owner: the name that was asked for
 _QUESTION_POINTER = b"\xc0\x0c"
 # A pointer has 14 bits (RFC 1035 §4.1.4); offsets are noted for the base and grow by up to 255 with the question.
+# Of longer names only the end is looked up and remembered: 127 labels of one octet are not worth 127 look-ups.
+_COMPRESSED_OCTETS = 80
 _POINTER_LIMIT = 0x4000 - names.MAX_NAME_OCTETS
 
 
@@ -87,6 +89,9 @@ class Encoder:
     def _rdata(self, rdata: bytes, layout: NameLayout) -> None:
         self.wire += rdata[: layout.skip]
         position = layout.skip
+        if layout.names == 1:  # nothing stands behind it
+            self._name(rdata[position:])
+            return
         for _ in range(layout.names):
             name = name_at(rdata, position)
             position += len(name)
@@ -98,7 +103,10 @@ class Encoder:
         wire = self.wire
         folded = name.lower()
         offsets = self._offsets
-        position = 0
+        position, written_out = 0, len(name) - _COMPRESSED_OCTETS
+        while position < written_out:
+            position += name[position] + 1
+        wire += name[:position]
         while length := name[position]:
             suffix = folded[position:]
             known = offsets.get(suffix)

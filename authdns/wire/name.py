@@ -111,6 +111,17 @@ def labels(name: bytes) -> tuple[bytes, ...]:
     return tuple(found)
 
 
+def has_more_labels(name: bytes, than: int) -> bool:
+    """Whether the name has more labels than that, the root's empty one left out."""
+    position = 0
+    for _ in range(than + 1):
+        length = name[position]
+        if not length:
+            return False
+        position += length + 1
+    return True
+
+
 def parent(name: bytes) -> bytes:
     """The name without its first label. The root has no parent and must not be asked for."""
     return name[name[0] + 1 :]

@@ -107,6 +107,7 @@ class ZoneBuilder:
         return Zone(
             apex=self.apex,
             names=MappingProxyType(finished),
+            longest=max(map(len, finished)),
             spelling=MappingProxyType(self._spelling),
             cuts=self._cuts(),
             dnames=frozenset(self._dname_owners),

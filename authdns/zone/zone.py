@@ -35,14 +35,15 @@ def find_rrset(rrsets: RRsets, rrtype: int) -> RRset | None:
 class Zone:
     """A complete, checked version of one zone.
 
-    `apex` and the keys of `names` are lower-case wire names; `spelling` has the owner names that the file wrote
-    otherwise. `cuts` are the delegations (NS below the apex, not themselves below another cut), `dnames` the owners
-    of DNAME. `soa_rrset` stands for itself, `negative_soa` is the same with the TTL of negative answers: the smaller of
-    its own and MINIMUM (RFC 2308 §5). `records` counts RRs.
+    `apex` and the keys of `names` are lower-case wire names, the `longest` of so many octets; `spelling` has the owner
+    names that the file wrote otherwise. `cuts` are the delegations (NS below the apex, not themselves below another
+    cut), `dnames` the owners of DNAME. `soa_rrset` stands for itself, `negative_soa` is the same with the TTL of
+    negative answers: the smaller of its own and MINIMUM (RFC 2308 §5). `records` counts RRs.
     """
 
     apex: bytes
     names: Mapping[bytes, RRsets]
+    longest: int
     spelling: Mapping[bytes, bytes]
     cuts: frozenset[bytes]
     dnames: frozenset[bytes]
@@ -78,10 +79,14 @@ class Zone:
         above = name[name[0] + 1 :]
         if above in self.names:
             return above
+        position, too_long = 0, len(above) - self.longest
+        while position < too_long:
+            position += above[position] + 1
         suffixes = []
-        while len(above) > len(self.apex):
-            above = above[above[0] + 1 :]
-            suffixes.append(above)
+        while len(above) - position > len(self.apex):
+            suffixes.append(above[position:])
+            position += above[position] + 1
+        suffixes.append(self.apex)
         low, high = 0, len(suffixes) - 1  # suffixes[high] is the apex
         while low < high:
             middle = (low + high) // 2

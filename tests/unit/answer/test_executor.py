@@ -142,7 +142,7 @@ def test_negative_answers_and_referrals_are_encoded_once_for_all_names() -> None
     served = ServedZone(zone)
 
     def other(qname: str) -> Plan:
-        return served.direct(names.from_text(qname), 65280)
+        return served.plan(names.from_text(qname), 65280)
 
     assert other("a.example.com.") is other("b.example.com.")
     assert other("no.example.com.") is other("neither.a.example.com.")
@@ -155,7 +155,7 @@ def test_what_is_kept_of_compiled_positions_is_bounded(monkeypatch: pytest.Monke
     zone = zone_from_text("\n".join(f"h{i}.example.com. 60 A 192.0.2.{i}" for i in range(10)))
     served = ServedZone(zone)
     for i in range(10):
-        served.direct(names.from_text(f"h{i}.example.com."), Type.A)
+        served.plan(names.from_text(f"h{i}.example.com."), Type.A)
         assert len(served.at) <= 3
 
 

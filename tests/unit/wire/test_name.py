@@ -181,3 +181,10 @@ def test_folding_touches_letters_only(name: bytes) -> None:
     folded = name.lower()
     assert [len(label) for label in names.labels(folded)] == [len(label) for label in names.labels(name)]
     assert names.labels(folded) == tuple(label.lower() for label in names.labels(name))
+
+
+@pytest.mark.parametrize(("text", "labels"), [(".", 0), ("com.", 1), ("a.b.c.", 3)])
+def test_labels_are_counted_as_far_as_needed(text: str, labels: int) -> None:
+    name = names.from_text(text)
+    assert not names.has_more_labels(name, labels)
+    assert names.has_more_labels(name, labels - 1)
