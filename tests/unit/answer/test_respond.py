@@ -405,3 +405,22 @@ def test_the_soa_alone_is_the_answer_to_the_soa_query() -> None:
             assert UDP.soa_alone(packet, handed) == plain.replace(question(APEX, Type.SOA), question(APEX, Type.IXFR))
             refused = UDP.refuse(packet, handed, Rcode.REFUSED)
             assert seen(packet, refused).startswith("REFUSED")
+
+
+def test_a_client_cookie_is_ignored_and_does_not_send_the_query_the_long_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    to = responder(zone_from_text("www.example.com. 60 A 192.0.2.1"))
+    plain = to.respond(query(WWW, edns=opt()))
+    cookies = [query(WWW, edns=opt(options=option(10, bytes((i,)) * 8))) for i in range(3)]
+    assert to.respond(cookies[0]) == plain
+    monkeypatch.setattr(to, "_unusual", None)
+    assert to.respond(cookies[1]) == plain
+    assert to.respond(cookies[2]) == plain
+
+
+@pytest.mark.parametrize("options", [option(10, bytes(7)), option(11, bytes(8)), option(10, bytes(4)) + option(10)])
+def test_what_only_looks_like_a_client_cookie_is_answered_alike(options: bytes) -> None:
+    to = responder(zone_from_text("www.example.com. 60 A 192.0.2.1"))
+    plain = to.respond(query(WWW, edns=opt()))
+    for _ in range(2):
+        assert to.respond(query(WWW, edns=opt(options=options))) == plain
+        assert to.respond(query(WWW, edns=opt(options=option(10, bytes(8))))) == plain
