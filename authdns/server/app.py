@@ -86,18 +86,22 @@ class App:
         for sock in sockets:
             listener = udp.UdpListener(sock, self._udp, self._counters, self._handed_udp, self._barrier)
             loop.add_reader(sock, listener.on_readable)
-        await self._zones.load(stale)
-        self._log_ready()
-        systemd.notify("READY=1", self._environ)
-        gc.freeze()
         tasks = [
-            loop.create_task(self._zones.run(self._before_pass)),
+            loop.create_task(self._look_after_zones(stale)),
             loop.create_task(systemd.feed_watchdog(self._config.listen, self._environ)),
         ]
         await self._stopping.wait()
         await self._stop(sockets, tcp, tasks)
         store.close()
         log.info("stopped")
+
+    async def _look_after_zones(self, stale: list[bytes]) -> None:
+        """The first reading of all zones, then every change, for ever."""
+        await self._zones.load(stale)
+        self._log_ready()
+        systemd.notify("READY=1", self._environ)
+        gc.freeze()
+        await self._zones.run(self._before_pass)
 
     def _log_ready(self) -> None:
         zones = self._table.by_apex

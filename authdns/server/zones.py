@@ -22,7 +22,7 @@ from authdns.server.log import log
 from authdns.server.watch import Watcher
 from authdns.transfer.policy import Rule
 from authdns.wire import name as names
-from authdns.zone.problem import Problems, Severity
+from authdns.zone.problem import Place, Problems, Severity
 from authdns.zone.reader import read_zone
 
 POLL_SECONDS = 5.0  # the net under lost events
@@ -214,12 +214,18 @@ def load_zone(path: str, apex: bytes) -> tuple[FileSet, ServedZone | None, Probl
     begun = time.perf_counter()
     files = FileSet()
     with _without_collection():
-        reading = read_zone(path, apex, files.load)
         served = None
-        if reading.zone is not None:
-            served = ServedZone(reading.zone)
-            served.compile_all()
-    return files, served, reading.problems, time.perf_counter() - begun
+        try:
+            reading = read_zone(path, apex, files.load)
+            problems = reading.problems
+            if reading.zone is not None:
+                served = ServedZone(reading.zone)
+                served.compile_all()
+        except Exception as error:  # one zone that we cannot handle must not keep the others from being read
+            log.exception("zone %s/IN: reading it failed inside the server", names.zone_text(apex))
+            served, problems = None, Problems()
+            problems.error(Place(path), f"the server failed on this zone, which is its fault: {error!r}")
+    return files, served, problems, time.perf_counter() - begun
 
 
 @contextmanager
