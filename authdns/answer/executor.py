@@ -5,7 +5,7 @@ is read, and memory grows with what is asked, up to a named limit. Small zones a
 published (`compile_all`), so that a class which cannot be compiled never replaces a zone that works.
 """
 
-from authdns.answer.classes import Position, position_of, positions, representative
+from authdns.answer.classes import positions, representative
 from authdns.answer.compiler import OTHER_KEY, PENDING, Compiler, Plan, failure
 from authdns.answer.lookup import Found, find
 from authdns.wire import name as names
@@ -37,21 +37,18 @@ class ServedZone:
         found = self.at.get(qname)
         if found is not None:
             return found
+        if qname in self.zone.names:
+            return self._begin(self.at, qname, qname)
         found = self._below.get(qname[qname[0] + 1 :])  # the common kind of name that does not exist
-        if found is not None and qname not in self.zone.names:
+        if found is not None:
             return found
-        position = position_of(self.zone, qname)
-        if position.below:
-            found = self._below.get(position.node)
-            if found is not None:
-                return found
-        return self._begin(position, qname)
+        encloser = self.zone.closest_encloser(qname)
+        return self._below.get(encloser) or self._begin(self._below, encloser, qname)
 
-    def _begin(self, position: Position, qname: bytes) -> Plans:
-        kept = self._below if position.below else self.at
+    def _begin(self, kept: dict[bytes, Plans], node: bytes, qname: bytes) -> Plans:
         if len(kept) >= MAX_KEPT_POSITIONS:
             kept.clear()
-        plans = kept[position.node] = self._compiler.pending(qname)
+        plans = kept[node] = self._compiler.pending(qname)
         return plans
 
     def plan(self, qname: bytes, qtype: int) -> Plan:
