@@ -25,6 +25,8 @@ OTHER_KEY: Final = OTHER.to_bytes(2, "big")
 # Fits into 512 octets beside header, the longest question and OPT: such a body is never cut.
 _ALWAYS_FITS_OCTETS: Final = 512 - 12 - 259 - 11
 
+MAX_SHARED_PLANS: Final = 100_000  # referrals, mostly; then the memo starts anew
+
 Heads = tuple[bytes, ...]
 
 
@@ -116,6 +118,8 @@ class Compiler:
             return Plan(answer, qname)
         plan = self._shared.get(answer)
         if plan is None:
+            if len(self._shared) >= MAX_SHARED_PLANS:
+                self._shared.clear()
             plan = self._shared[answer] = Plan(answer, b"")  # b"": other questions than this one will use it
         return plan
 

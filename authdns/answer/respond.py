@@ -16,15 +16,14 @@ from authdns.answer.executor import ServedZone, ZoneTable
 from authdns.wire import name as names
 from authdns.wire.message import QUESTION, Encoder, opt_record, simple_response, tsig_refusal
 from authdns.wire.query import HEADER_OCTETS, Edns, Malformed, Query, Tsig, is_request, parse_query
-from authdns.wire.types import Class, Flag, Opcode, Rcode, Type
+from authdns.wire.types import Class, Flag, Opcode, Rcode, Type, type_to_text
 
 MAX_TCP_OCTETS = 65535
 PLAIN_UDP_OCTETS = 512  # RFC 1035 §4.2.1
 _MAX_KEPT_TAILS = 4096  # forms of OPT remembered; there are 65,536 payload sizes
 SIZE_SHIFT = 6  # sizes are counted in steps of 64 octets
 
-# Class, OPT, and a lone COOKIE option with its eight octets, which say nothing to us (yet): see _is_client_cookie. The
-# table of known tails has it without them.
+# Class, OPT, and a lone COOKIE option with its eight octets, which say nothing to us (yet): see _is_client_cookie.
 _COOKIE_TAIL_OCTETS = 2 + 11 + 12
 
 _DS = Type.DS.to_bytes(2, "big")
@@ -37,6 +36,10 @@ _REFUSED_TYPES: dict[int, Rcode] = {
     Type.TSIG: Rcode.FORMERR,  # meta records, never asked for
     Type.OPT: Rcode.FORMERR,
 }
+# Counted by name; of the others there are 65,000, and strangers choose. (b"": a request without a question.)
+_NAMED_TYPES = frozenset(
+    [b"", *(t.to_bytes(2, "big") for t in range(1, 65536) if not type_to_text(t).startswith("TYPE"))]
+)
 _UNUSUAL_TYPES = frozenset(t.to_bytes(2, "big") for t in (Type.AXFR, Type.IXFR, *_REFUSED_TYPES))
 
 
@@ -66,7 +69,8 @@ class _Tail:
 class Responder:
     """Answers requests of one transport; one instance for UDP, one for TCP, over the same table of zones.
 
-    `tally` counts responses: rcode -> type (two octets) -> number; `sizes` counts them in steps of 64 octets.
+    `tally` counts responses: rcode -> type (two octets, those without a
+    name as OTHER_KEY) -> number; `sizes` counts them in steps of 64 octets.
     """
 
     def __init__(self, table: ZoneTable, *, tcp: bool, payload: int = 1232, chaos: Chaos | None = None) -> None:
@@ -88,6 +92,7 @@ class Responder:
             self._forms[words + b"\0"] = (form, plain)
             self._forms[words + b"\1"] = (form | WITH_OPT, with_opt)
         self._kept_tails = with_opt
+        self._cookie_tails: dict[bytes, _Tail] = {}  # without the cookie's eight octets
         self.tally: dict[int, defaultdict[bytes, int]] = {rcode: defaultdict(int) for rcode in range(24)}
         self.sizes = [0] * ((MAX_TCP_OCTETS >> SIZE_SHIFT) + 1)
 
@@ -101,7 +106,7 @@ class Responder:
         tail = form[1].get(behind)
         if tail is None:
             if len(behind) == _COOKIE_TAIL_OCTETS:
-                tail = form[1].get(behind[:-8])
+                tail = self._cookie_tails.get(behind[:-8])
             if tail is None:
                 return self._unusual(request)
         qtype = request[end : end + 2]
@@ -153,7 +158,7 @@ class Responder:
             stop = plan.stop(tail.limit - end - 4 - len(opt))
             words = heads(plan.rcode, plan.authoritative, stop.truncated, stop.counts)
             response = request[:2] + words[form] + question + body[: stop.octets] + opt
-        self.tally[plan.rcode][qtype] += 1
+        self.tally[plan.rcode][qtype if qtype in _NAMED_TYPES else OTHER_KEY] += 1
         self.sizes[len(response) >> SIZE_SHIFT] += 1
         return response
 
@@ -201,10 +206,12 @@ class Responder:
         tail = self._tail(query)
         end = HEADER_OCTETS + len(query.qname)
         if query.edns is not None and (not query.edns.options or _is_client_cookie(query.edns.options)):
-            if len(self._kept_tails) >= _MAX_KEPT_TAILS:
-                self._kept_tails.clear()  # the usual ones are back at once; kept out they would be slow for good
+            cookie = bool(query.edns.options)
+            kept = self._cookie_tails if cookie else self._kept_tails
+            if len(kept) >= _MAX_KEPT_TAILS:
+                kept.clear()  # the usual ones are back at once; kept out they would be slow for good
             behind = request[end + 2 :]
-            self._kept_tails[behind[:-8] if query.edns.options else behind] = tail
+            kept[behind[:-8] if cookie else behind] = tail
         return self._response(request, end, len(query.qname), qtype, plan, form, tail)
 
     def _tail(self, query: Query) -> _Tail:
@@ -230,7 +237,8 @@ class Responder:
 
     def _error(self, request: bytes, question: bytes, rcode: Rcode, edns: Edns | None, tsig: bytes = b"") -> bytes:
         response = simple_response(request, question, rcode, edns, self._payload, tsig)
-        self.tally[rcode][question[-4:-2]] += 1
+        qtype = question[-4:-2]
+        self.tally[rcode][qtype if qtype in _NAMED_TYPES else OTHER_KEY] += 1
         self.sizes[len(response) >> SIZE_SHIFT] += 1
         return response
 

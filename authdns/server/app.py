@@ -11,19 +11,20 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from authdns.answer.compiler import OTHER_KEY
 from authdns.answer.executor import ServedZone, ZoneTable
 from authdns.answer.respond import SIZE_SHIFT, Chaos, Responder
-from authdns.config import Config, ConfigError, load_config
+from authdns.config import Config, ConfigError, ConfigProblem, expand_zones, load_config
 from authdns.metrics import TransportFigures, ZoneFigures, serve_metrics
 from authdns.server import log as logs
 from authdns.server import systemd, udp
 from authdns.server.counters import Counters
-from authdns.server.files import FileSet
+from authdns.server.files import FileSet, list_folder
 from authdns.server.listen import CannotStart, allow_files, open_sockets
 from authdns.server.log import log, stranger_log
 from authdns.server.notify import NotifyService
@@ -78,6 +79,7 @@ class App:
         )
         self._wake = self._zones.wake
         self._requests.rules = self._zones.rules
+        self._requests.all_rules = lambda: self._zones.all_rules
         self._start_metrics()
         self._remember_config_file()
         stale = await self._zones.notice()
@@ -88,7 +90,7 @@ class App:
             loop.add_reader(sock, listener.on_readable)
         tasks = [
             loop.create_task(self._look_after_zones(stale)),
-            loop.create_task(systemd.feed_watchdog(self._config.listen, self._environ)),
+            loop.create_task(systemd.feed_watchdog(self._config.listen, self._environ, self._answered)),
         ]
         await self._stopping.wait()
         await self._stop(sockets, tcp, tasks)
@@ -103,11 +105,16 @@ class App:
         gc.freeze()
         await self._zones.run(self._before_pass)
 
+    def _answered(self) -> int:
+        """How many responses have been sent so far."""
+        return sum(self._udp.sizes) + sum(self._tcp.sizes)
+
     def _log_ready(self) -> None:
         zones = self._table.by_apex
         served = sum(isinstance(zone, ServedZone) for zone in zones.values())
         of_all = "" if served == len(zones) else f" of {len(zones)}"
-        log.info("serving %d%s zones on %s", served, of_all, ", ".join(map(str, self._config.listen)))
+        noun = "zone" if len(zones) == 1 else "zones"
+        log.info("serving %d%s %s on %s", served, of_all, noun, ", ".join(map(str, self._config.listen)))
 
     def _open_store(self) -> Store:
         try:
@@ -176,30 +183,25 @@ class App:
             with contextlib.suppress(OSError):
                 self._config_files.load(str(self._config.path))
 
-    def _before_pass(self) -> bool:
+    async def _before_pass(self) -> bool:
         """Takes over a changed configuration; True if every zone is to be read again."""
         force, self._force = self._force, False
         path, files = self._config.path, self._config_files
         if path is not None:
             changed = files.touched() and not self._zones.watcher.unsettled((str(path),)) and files.changed()
             if force or changed:
-                self._take_over(path)
+                self._remember_config_file()
+                loop = asyncio.get_running_loop()
+                config = await loop.run_in_executor(self._worker, _read_config, path, self._environ)
+                if config is not None:
+                    self._take_over(config)
         return force
 
-    def _take_over(self, path: Path) -> None:
-        self._remember_config_file()
-        try:
-            config = load_config(path, environ=self._environ)
-        except ConfigError as error:
-            for problem in error.problems:
-                log.error("%s", problem)
-            log.error("the configuration has errors; the one before stays in force")
-            return
+    def _take_over(self, config: Config) -> None:
         fixed = ("listen", "state", "metrics", "identity", "version", "edns_size", "tcp")
         if changed := [key for key in fixed if getattr(config, key) != getattr(self._config, key)]:
-            log.warning(
-                "changes of %s take effect at the next start", ", ".join(key.replace("_", "-") for key in changed)
-            )
+            keys = ", ".join(key.replace("_", "-") for key in changed)
+            log.warning("changes of %s take effect at the next start", keys)
         logs.configure(config.log.format, config.log.level)
         self._config = self._zones.config = config
         log.info("the configuration was read again")
@@ -247,9 +249,27 @@ class App:
 
 
 def _metric_type(qtype: bytes) -> str:
-    """The type's name; types without one share a label, or strangers could make 65,536 of them."""
-    text = type_to_text(int.from_bytes(qtype, "big")) if qtype else "none"
-    return "other" if text.startswith("TYPE") else text
+    """The type's name; the responders count types without one together."""
+    if qtype == OTHER_KEY:
+        return "other"
+    return type_to_text(int.from_bytes(qtype, "big")) if qtype else "none"
+
+
+def _read_config(path: Path, environ: Mapping[str, str]) -> Config | None:
+    """The configuration, or None with everything that is wrong with it in the log. A folder of zones that cannot be
+    listed is wrong as well: at a start the other zones are served, but here there is a configuration that works."""
+    problems: Sequence[ConfigProblem]
+    try:
+        config = load_config(path, environ=environ)
+        _, problems = expand_zones(config, list_folder)
+    except ConfigError as error:
+        problems = error.problems
+    if not problems:
+        return config
+    for problem in problems:
+        log.error("%s", problem)
+    log.error("the configuration has errors; the one before stays in force")
+    return None
 
 
 def _log_loop_problem(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -9,10 +9,11 @@ import os
 import stat
 from dataclasses import dataclass, field
 
-MAX_FILE_OCTETS = 2 << 30
+MAX_FILE_OCTETS = 1 << 30
 _CHUNK = 1 << 20
 
-Signature = tuple[int, int, int] | None  # mtime in ns, size, inode; None: it is not there
+# mtime and ctime in ns, size, inode; None: it is not there. `cp -p` sets the mtime back, but nothing can set the ctime.
+Signature = tuple[int, int, int, int] | None
 
 
 def signature(path: str) -> Signature:
@@ -20,7 +21,7 @@ def signature(path: str) -> Signature:
         found = os.stat(path)
     except OSError:
         return None
-    return (found.st_mtime_ns, found.st_size, found.st_ino)
+    return (found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino)
 
 
 @dataclass(slots=True)
@@ -54,7 +55,7 @@ class FileSet:
                 continue
             try:
                 content = read_regular(path)
-            except OSError:
+            except (OSError, MemoryError):
                 if now != before:
                     return True
                 continue

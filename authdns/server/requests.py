@@ -1,6 +1,6 @@
 """Requests whose answer depends on who asks: transfers. The policy decides, this module carries it out and logs it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from ipaddress import ip_address
 from typing import Any
 
@@ -16,21 +16,27 @@ from authdns.wire.query import Query
 from authdns.wire.serial import is_newer
 from authdns.wire.types import Rcode, Type, type_to_text
 
+NARROW_PREFIX_BITS = {4: 24, 6: 56}  # a prefix as long is somebody's own network
+
 Source = tuple[Any, ...]
 
 
 class Requests:
-    """Answers what a Responder hands back. `rules` maps each apex to who may transfer it."""
+    """Answers what a Responder hands back. `rules` maps each apex to who may transfer it; `all_rules` gives each
+    network of them once."""
 
     def __init__(self, table: ZoneTable, counters: Counters, payload: int) -> None:
         self.rules: Mapping[bytes, tuple[Rule, ...]] = {}
+        self.all_rules: Callable[[], tuple[Rule, ...]] = lambda: ()
         self._table = table
         self._counters = counters
         self._payload = payload
 
     def may_transfer(self, address: Address) -> bool:
-        """True if the address may transfer some zone: it has a place even when all are taken."""
-        return any(decide(rules, address).allowed for rules in self.rules.values())
+        """True if the address may transfer some zone: it has a place even when all are taken. Whom a wide prefix
+        (0.0.0.0/0) lets in is as much a stranger as anybody."""
+        rule = decide(self.all_rules(), address).rule
+        return rule is not None and rule.network.prefixlen >= NARROW_PREFIX_BITS[rule.network.version]
 
     def over_udp(self, responder: Responder, request: bytes, query: Query, source: Source) -> bytes:
         """IXFR may come by UDP (RFC 1995 §2): the SOA alone says "use TCP". AXFR may not (RFC 5936 §4.2)."""

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from authdns.config import Endpoint
 
@@ -33,15 +33,23 @@ def watchdog_seconds(environ: Mapping[str, str] = os.environ) -> float | None:
     return int(microseconds) / 1e6 if microseconds.isdigit() and int(microseconds) else None
 
 
-async def feed_watchdog(endpoints: Sequence[Endpoint], environ: Mapping[str, str]) -> None:
-    """For ever: a sign of life, but only after the server has answered a query on one of its addresses."""
+async def feed_watchdog(endpoints: Sequence[Endpoint], environ: Mapping[str, str], answered: Callable[[], int]) -> None:
+    """For ever: a sign of life, but only if the server answers: others (`answered` counts responses; in a flood our own
+    query would drown with the rest), or else a query of our own on one of its addresses."""
     interval = watchdog_seconds(environ)
+    before = answered()
     while interval is not None:
-        for endpoint in endpoints:
-            if await _answers(endpoint):
-                notify("WATCHDOG=1", environ)
-                break
+        if answered() != before or await _any_answers(endpoints):
+            notify("WATCHDOG=1", environ)
+        before = answered()
         await asyncio.sleep(interval / 3)
+
+
+async def _any_answers(endpoints: Sequence[Endpoint]) -> bool:
+    for endpoint in endpoints:
+        if await _answers(endpoint):
+            return True
+    return False
 
 
 async def _answers(endpoint: Endpoint) -> bool:

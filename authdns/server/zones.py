@@ -9,14 +9,14 @@ import asyncio
 import gc
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from authdns.answer.executor import ServedZone
-from authdns.config import Config, ConfigProblem, ConfiguredZone, expand_zones
+from authdns.config import Config, ConfigProblem, ConfiguredZone, Where, expand_zones
 from authdns.server.files import FileSet, list_folder
 from authdns.server.log import log
 from authdns.server.watch import Watcher
@@ -71,6 +71,7 @@ class Zones:
         self.config = config
         self.states: dict[bytes, ZoneState] = {}
         self.rules: dict[bytes, tuple[Rule, ...]] = {}  # who may transfer each zone
+        self.all_rules: tuple[Rule, ...] = ()  # each network of them once
         self._publisher = publisher
         self._worker = worker
         self._loop = asyncio.get_running_loop()
@@ -83,7 +84,7 @@ class Zones:
         """Something may have changed: look soon."""
         self._wanted.set()
 
-    async def run(self, before: Callable[[], bool]) -> None:
+    async def run(self, before: Callable[[], Awaitable[bool]]) -> None:
         """Passes for ever: after each `wake`, and every POLL_SECONDS. `before` is called before each one and says
         whether everything is to be read again."""
         while True:
@@ -94,7 +95,7 @@ class Zones:
                 pass
             self._wanted.clear()
             try:
-                await self.look(everything=before())
+                await self.look(everything=await before())
             except Exception:
                 log.exception("looking for changed zone files failed; trying again")
 
@@ -106,17 +107,21 @@ class Zones:
         """Finds out which zones there are, and returns those that are to be read."""
         configured, problems = await self._in_worker(self._expand)
         self._report(problems)
+        before = dict(self.rules)
         self._drop_missing(configured)
         for apex, zone in configured.items():
             state = self.states.get(apex)
             if state is None:
                 state = self.states[apex] = ZoneState(zone)
                 self._publisher.coming(apex)
-            elif zone != state.configured:
-                if zone.file != state.configured.file:
-                    state.files = FileSet()
-                state.configured = zone
+            elif zone == state.configured:
+                continue
+            elif zone.file != state.configured.file:
+                state.files = FileSet()
+            state.configured = zone
             self.rules[apex] = tuple(Rule(rule.network, rule.why) for rule in zone.policy.allow_transfer)
+        if self.rules != before:
+            self.all_rules = tuple({rule.network: rule for rules in self.rules.values() for rule in rules}.values())
         await self._in_worker(self._watch)
         return await self._in_worker(lambda: self._stale(everything))
 
@@ -140,6 +145,9 @@ class Zones:
 
         found, problems = expand_zones(self.config, listed)
         self._unreadable = unreadable
+        if self.states and not found and not problems:
+            where = self.config.zones[0].where if self.config.zones else Where(str(self.config.path))
+            problems = (ConfigProblem(where, "no zone is left; those that were served go on"),)
         return dict(found), problems
 
     def _report(self, problems: tuple[ConfigProblem, ...]) -> None:
@@ -150,12 +158,14 @@ class Zones:
         self._reported = texts
 
     def _drop_missing(self, configured: dict[bytes, ConfiguredZone]) -> None:
+        """Withdraws what has been missing for a while. But if a folder is gone or closed to us, or nothing at all is
+        left (a mount that went away, a typo in a pattern), then that is what is missing, and every zone goes on."""
         now = self._loop.time()
         for apex, state in list(self.states.items()):
             if apex in configured:
                 state.missing_since = None
-            elif os.path.dirname(state.configured.file) in self._unreadable:
-                continue  # the folder is gone or closed to us, not the zone
+            elif self._unreadable or not configured:
+                continue
             elif state.missing_since is None:
                 state.missing_since = now
                 self._loop.call_later(MISSING_SECONDS * 1.1, self.wake)

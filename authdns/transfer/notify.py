@@ -5,6 +5,7 @@ back and says what it meant, `deadline` says when to poll next. Zones and target
 secondary delays nobody. A newer serial replaces the one that is still being sent.
 """
 
+import heapq
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -80,14 +81,18 @@ class _Pending:
     due: float
 
 
+_Key = tuple[bytes, Address, int]  # apex, and where to
+
+
 class Notifier:
     """All NOTIFYs under way. `new_id` gives unpredictable 16-bit message ids. Times are seconds of one clock."""
 
     def __init__(self, new_id: Callable[[], int]) -> None:
         self._new_id = new_id
-        self._pending: dict[tuple[bytes, Address, int], _Pending] = {}
-        self._by_answer: dict[tuple[int, Address, int], bytes] = {}  # (id, address, port) -> apex
+        self._pending: dict[_Key, _Pending] = {}
+        self._by_answer: dict[tuple[int, Address, int], _Key] = {}  # (id, address, port): what an answer must fit
         self._left: Counter[bytes] = Counter()  # NOTIFYs under way of each zone
+        self._due: list[tuple[float, int, _Key]] = []  # a heap of (time, id, key); entries that were overtaken stay
         self._paused_until = 0.0
 
     def zone_changed(self, apex: bytes, serial: int, soa: RRset, targets: Iterable[Target], now: float) -> None:
@@ -100,10 +105,11 @@ class Notifier:
             while (ident, target.address, target.port) in self._by_answer:
                 ident = self._new_id()
             self._pending[key] = _Pending(target, serial, soa, ident, attempts=0, due=now)
-            self._by_answer[ident, target.address, target.port] = apex
+            self._by_answer[ident, target.address, target.port] = key
             self._left[apex] += 1
+            heapq.heappush(self._due, (now, ident, key))
 
-    def _drop(self, key: tuple[bytes, Address, int]) -> None:
+    def _drop(self, key: _Key) -> None:
         pending = self._pending.pop(key)
         del self._by_answer[pending.ident, key[1], key[2]]
         self._left[key[0]] -= 1
@@ -119,46 +125,52 @@ class Notifier:
 
     def deadline(self) -> float | None:
         """When `poll` has something to do next; None when nothing is under way."""
-        due = min((pending.due for pending in self._pending.values()), default=None)
-        return None if due is None else max(due, self._paused_until)
+        due = self._next()
+        return None if due is None else max(due.due, self._paused_until)
+
+    def _next(self) -> _Pending | None:
+        """The one that is due first. What was answered, replaced or postponed since it was put there is passed over."""
+        while self._due:
+            due, ident, key = self._due[0]
+            pending = self._pending.get(key)
+            if pending is not None and (pending.due, pending.ident) == (due, ident):
+                return pending
+            heapq.heappop(self._due)
+        return None
 
     def poll(self, now: float) -> tuple[list[Send], list[Outcome]]:
         """The datagrams to send now, and those NOTIFYs that have been tried often enough."""
         sends: list[Send] = []
         outcomes: list[Outcome] = []
-        if now < self._paused_until:
-            return sends, outcomes
-        for key, pending in list(self._pending.items()):
-            if pending.due > now:
-                continue
+        while now >= self._paused_until and (pending := self._next()) is not None and pending.due <= now:
+            _, ident, key = heapq.heappop(self._due)
             if pending.attempts == len(TIMEOUTS_SECONDS):
                 self._drop(key)
                 outcomes.append(
                     Outcome(key[0], pending.serial, pending.target, Meaning.TIMEOUT, None, pending.attempts)
                 )
                 continue
-            if len(sends) == BATCH:
-                self._paused_until = now + BATCH_PAUSE_SECONDS
-                break
             pending.due = now + TIMEOUTS_SECONDS[pending.attempts]
             pending.attempts += 1
-            wire = notify_message(key[0], pending.soa, pending.ident)
+            heapq.heappush(self._due, (pending.due, ident, key))
+            wire = notify_message(key[0], pending.soa, ident)
             sends.append(Send(pending.target, wire, key[0], pending.serial, pending.attempts))
+            if len(sends) == BATCH:
+                self._paused_until = now + BATCH_PAUSE_SECONDS
         return sends, outcomes
 
     def receive(self, wire: bytes, address: Address, port: int) -> Outcome | None:
         """An answer from the network. None if it belongs to no NOTIFY of ours (forged, late, malformed)."""
         if len(wire) < 12 or not wire[2] & Flag.QR >> 8 or wire[2] >> 3 & 15 != Opcode.NOTIFY:
             return None
-        apex = self._by_answer.get((int.from_bytes(wire[:2], "big"), address, port))
-        if apex is None or not _question_fits(wire, apex):
+        key = self._by_answer.get((int.from_bytes(wire[:2], "big"), address, port))
+        if key is None or not _question_fits(wire, key[0]):
             return None
-        key = (apex, address, port)
         pending = self._pending[key]
         self._drop(key)
         rcode = wire[3] & 15
         return Outcome(
-            apex, pending.serial, pending.target, _MEANINGS.get(rcode, Meaning.OTHER), rcode, pending.attempts
+            key[0], pending.serial, pending.target, _MEANINGS.get(rcode, Meaning.OTHER), rcode, pending.attempts
         )
 
 

@@ -67,7 +67,7 @@ def test_an_address_that_is_not_here_yet_is_told_and_the_others_are_served(tmp_p
 def test_a_damaged_state_file_is_set_aside(tmp_path: Path, file: Path) -> None:
     server = Authdns(tmp_path / "server", [Zone("example.com", file)])
     with server:
-        server.wait_for_log("serving 1 zones")
+        server.wait_for_log("serving 1 zone")
     (state,) = (server.folder / "state").glob("*.sqlite")
     state.write_bytes(b"no database at all" * 1000)
     mark = server.log_mark()
@@ -77,7 +77,7 @@ def test_a_damaged_state_file_is_set_aside(tmp_path: Path, file: Path) -> None:
     assert list((server.folder / "state").glob("*.damaged"))
     mark = server.log_mark()
     with server:
-        server.wait_for_log("serving 1 zones", since=mark)
+        server.wait_for_log("serving 1 zone", since=mark)
         assert "damaged" not in server.log_text(since=mark)
 
 
