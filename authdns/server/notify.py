@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from authdns.config import Endpoint, ZonePolicy
 from authdns.server.log import log
-from authdns.transfer.notify import Notifier, Outcome, Target, outcome_text
+from authdns.transfer.notify import Notifier, Outcome, Send, Target, outcome_text
 from authdns.transfer.policy import Address
 from authdns.wire import name as names
 from authdns.wire.types import Type
@@ -23,6 +23,7 @@ from authdns.zone.zone import Zone, find_rrset
 
 RESOLVE_SECONDS = 10.0
 LOOKUPS_AT_ONCE = 8
+KEPT_SECONDS = 60.0  # addresses of servers outside, and which addresses are our own
 DNS_PORT = 53
 
 
@@ -31,13 +32,19 @@ class NotifyService:
 
     def __init__(self, listen: Sequence[Endpoint]) -> None:
         self._listen = listen
+        self._only_loopback = all(endpoint.host.is_loopback for endpoint in listen)
         self._ended: Callable[[Outcome, bool], None] | None = None
         self._loop = asyncio.get_running_loop()
         self._notifier = Notifier(lambda: secrets.randbelow(65536))
+        self._announced: dict[bytes, Zone] = {}  # by apex, the version that was announced last
         self._sockets: dict[str, socket.socket] = {}
         self._timer: asyncio.TimerHandle | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._poll_scheduled = False
+        self._tasks: dict[asyncio.Task[None], bytes] = {}  # lookups under way -> the apex that they are for
         self._lookups = asyncio.Semaphore(LOOKUPS_AT_ONCE)
+        self._found: dict[bytes, tuple[float, asyncio.Future[list[Address]]]] = {}  # server -> (when asked, addresses)
+        self._ours: dict[tuple[Address, int], tuple[float, bool]] = {}  # (when found out, whether it is ourselves)
+        self._complained: dict[Target, float] = {}  # when a failure to send was last logged
 
     def on_end(self, ended: Callable[[Outcome, bool], None]) -> None:
         """`ended(outcome, done)` will hear of the end of each NOTIFY; `done`: it was the zone's last one under way."""
@@ -45,6 +52,7 @@ class NotifyService:
 
     def announce(self, zone: Zone, policy: ZonePolicy) -> None:
         """Starts telling everybody about the zone's serial."""
+        self._announced[zone.apex] = zone
         targets = configured_targets(policy)
         apex_servers = _name_servers(zone) if policy.notify_ns else []
         outside = []
@@ -54,10 +62,10 @@ class NotifyService:
             else:
                 outside.append(server)
         self._start(zone, targets)
-        if outside:
+        if outside and not self._only_loopback:
             task = self._loop.create_task(self._announce_outside(zone, outside, targets))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._tasks[task] = zone.apex
+            task.add_done_callback(self._tasks.pop)
 
     async def _announce_outside(self, zone: Zone, servers: list[bytes], known: list[Target]) -> None:
         """Servers of other people's domains: their addresses take a lookup. (The last dot stays: no search list.)"""
@@ -65,36 +73,44 @@ class NotifyService:
         for server in servers:
             try:
                 async with self._lookups, asyncio.timeout(RESOLVE_SECONDS):
-                    found = await self._looked_up(names.to_text(server))
+                    found = await asyncio.shield(self._looked_up(server))
             except (OSError, TimeoutError, UnicodeError) as error:
+                reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
                 log.warning(
                     "zone %s/IN: no notify to %s: its address could not be found (%s)",
                     names.zone_text(zone.apex),
                     names.zone_text(server),
-                    str(error) or "no answer from the resolver",
+                    reason or "no answer from the resolver",
                 )
                 continue
             targets += _targets(server, found)
+        if self._announced.get(zone.apex) is not zone:
+            return  # a newer version was announced meanwhile, or the zone is gone
         already = {target.address for target in known}
         self._start(zone, [target for target in targets if target.address not in already])
 
-    def _looked_up(self, server: str) -> "asyncio.Future[list[Address]]":
-        """By the system's resolver, in a thread that nobody has to wait for: a lookup that hangs must not keep the
-        process from ending, as one in asyncio's own pool would."""
+    def _looked_up(self, server: bytes) -> "asyncio.Future[list[Address]]":
+        """By the system's resolver, once for all zones that ask within KEPT_SECONDS. In a thread that nobody has to
+        wait for: a lookup that hangs must not keep the process from ending, as one in asyncio's own pool would."""
+        asked, known = self._found.get(server, (0.0, None))
+        if known is not None and self._loop.time() - asked < KEPT_SECONDS:
+            return known
         result: asyncio.Future[list[Address]] = self._loop.create_future()
+        self._found[server] = (self._loop.time(), result)
 
         def settle(found: list[Address] | OSError | UnicodeError) -> None:
-            if result.done():
-                return
             if isinstance(found, list):
                 result.set_result(found)
             else:
                 result.set_exception(found)
+                result.exception()  # nobody may be waiting any more
 
         def look_up() -> None:
             found: list[Address] | OSError | UnicodeError
             try:
-                entries = socket.getaddrinfo(server, DNS_PORT, type=socket.SOCK_DGRAM, flags=socket.AI_ADDRCONFIG)
+                entries = socket.getaddrinfo(
+                    names.to_text(server), DNS_PORT, type=socket.SOCK_DGRAM, flags=socket.AI_ADDRCONFIG
+                )
                 found = [ipaddress.ip_address(entry[4][0]) for entry in entries]
             except (OSError, UnicodeError) as error:
                 found = error
@@ -106,19 +122,29 @@ class NotifyService:
 
     def _start(self, zone: Zone, targets: Iterable[Target]) -> None:
         wanted = {(target.address, target.port): target for target in reversed(list(targets))}
-        ours = []
+        told = []
         for target in wanted.values():
-            if self._is_ourselves(target):
-                log.debug(
-                    "zone %s/IN: no notify to %s (%s): that is us", names.zone_text(zone.apex), target, target.label
-                )
+            if reason := self._not_told(target):
+                log.debug("zone %s/IN: no notify to %s: %s", names.zone_text(zone.apex), target, reason)
             else:
-                ours.append(target)
-        if ours:
-            soa = zone.soa_rrset
+                told.append(target)
+        if told:
             log.info("zone %s/IN: sending notifies (serial %d)", names.zone_text(zone.apex), zone.soa.serial)
-            self._notifier.zone_changed(zone.apex, zone.soa.serial, soa, ours, self._loop.time())
-            self._poll()
+            self._notifier.zone_changed(zone.apex, zone.soa.serial, zone.soa_rrset, told, self._loop.time())
+            if not self._poll_scheduled:  # once for all zones of this turn
+                self._poll_scheduled = True
+                self._loop.call_soon(self._poll)
+
+    def _not_told(self, target: Target) -> str | None:
+        """Why this target hears nothing, if so."""
+        if self._only_loopback and not target.address.is_loopback:
+            return "we listen on loopback only, so nobody else could ask us"
+        key = (target.address, target.port)
+        found_out, ours = self._ours.get(key, (0.0, False))
+        if self._loop.time() - found_out > KEPT_SECONDS or not found_out:
+            ours = self._is_ourselves(target)
+            self._ours[key] = (self._loop.time(), ours)
+        return "that is us" if ours else None
 
     def _is_ourselves(self, target: Target) -> bool:
         """A socket can be bound to an address of this host and to no other. (Loopback: only what we listen on.)"""
@@ -136,9 +162,12 @@ class NotifyService:
         return True
 
     def forget(self, apex: bytes) -> None:
+        """The zone is no longer served."""
+        self._announced.pop(apex, None)
         self._notifier.forget(apex)
 
     def _poll(self) -> None:
+        self._poll_scheduled = False
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -147,23 +176,27 @@ class NotifyService:
             try:
                 self._socket_for(send.target).sendto(send.wire, (str(send.target.address), send.target.port))
             except OSError as error:
-                log.warning(
-                    "zone %s/IN: notify to %s (%s): %s",
-                    names.zone_text(send.apex),
-                    send.target,
-                    send.target.label,
-                    error.strerror or error,
-                )
+                self._complain(send, error)
         for outcome in outcomes:
             self._end(outcome)
         deadline = self._notifier.deadline()
         if deadline is not None:
             self._timer = self._loop.call_at(deadline, self._poll)
 
+    def _complain(self, send: Send, error: OSError) -> None:
+        """Once a minute for each target: a thousand zones may have the same one."""
+        now = self._loop.time()
+        if now - self._complained.get(send.target, -KEPT_SECONDS) >= KEPT_SECONDS:
+            self._complained[send.target] = now
+            zone = names.zone_text(send.apex)
+            reason = error.strerror or error
+            log.warning("zone %s/IN: notify to %s (%s): %s", zone, send.target, send.target.label, reason)
+
     def _end(self, outcome: Outcome) -> None:
         (log.info if outcome.rcode == 0 else log.warning)("%s", outcome_text(outcome))
         if self._ended is not None:
-            self._ended(outcome, not self._notifier.waits_for(outcome.apex))
+            under_way = self._notifier.waits_for(outcome.apex) or outcome.apex in self._tasks.values()
+            self._ended(outcome, not under_way)
 
     def _socket_for(self, target: Target) -> socket.socket:
         """Bound to the address that the secondary knows us by, if we listen on one; else the kernel chooses."""
