@@ -21,11 +21,10 @@ from authdns.zone.zone import RRset, RRsets, Zone, find_rrset
 MAX_CHAIN = 16  # CNAME and DNAME links followed in one answer; longer ones end there, as resolvers do
 
 # Substitutions in one answer. Each makes names that no class can know beforehand, so they are the costliest step there
-# is; Knot stops as early.
+# is; Knot follows as many.
 MAX_DNAME_LINKS = 4
-MAX_FOLLOWED_LABELS = (
-    40  # of a substituted name; the resolver can ask for a longer one, and nobody but an attacker will
-)
+# Of a substituted name; the resolver can ask for a longer one itself, and nobody but an attacker will.
+MAX_FOLLOWED_LABELS = 40
 BESIDE_CNAME = (Type.RRSIG, Type.NSEC)  # they stand beside a CNAME and are not led away by it (RFC 4034 §3, §4)
 
 Section = tuple[tuple[bytes, RRset], ...]  # (owner, RRset); QUESTION as owner: the name that was asked for
@@ -184,7 +183,8 @@ class _Draft:
         else:
             rrset = find_rrset(rrsets, self.qtype)
             if rrset is not None:
-                self.answer.append((owner, rrset))
+                if (owner, rrset) not in self.answer:  # a DNAME that led back to its own owner is there already
+                    self.answer.append((owner, rrset))
                 self._add_targets(owner, rrset)
                 return None
             cname = find_rrset(rrsets, Type.CNAME)
@@ -196,6 +196,8 @@ class _Draft:
 
     def _substitute(self, owner: bytes, name: bytes, match: Match) -> bytes | None:
         """RFC 6672 §3.2: the DNAME, and a CNAME with its TTL (§3.1) made from it."""
+        if self.dname_links == MAX_DNAME_LINKS:
+            return None  # the resolver will ask for the last name itself
         dname, substituted = substitution(match, name)
         if (match.node, dname) not in self.answer:
             self.answer.append((match.node, dname))
@@ -206,7 +208,7 @@ class _Draft:
         if self.qtype == Type.CNAME:
             return None  # this CNAME is what was asked for (RFC 1034 §4.3.2 step 3a)
         self.dname_links += 1
-        if self.dname_links == MAX_DNAME_LINKS or names.has_more_labels(substituted, MAX_FOLLOWED_LABELS):
+        if names.has_more_labels(substituted, MAX_FOLLOWED_LABELS):
             return None
         return substituted.lower()
 
@@ -224,7 +226,7 @@ class _Draft:
         sibling: list[tuple[bytes, RRset]] = []
         for rdata in ns.rdatas:
             server = rdata.lower()
-            found = [(server, rrset) for rrset in _addresses(self.zone.names.get(server, ()))]
+            found = [(server, rrset) for rrset in self._addresses_of_target(server, Type.NS)]
             if names.is_at_or_below(server, cut):  # in-domain: without it the child cannot be reached
                 self.additional += found
             else:

@@ -7,6 +7,7 @@ stands for the question's own name, which is always at offset 12. All other offs
 longer than the base: the encoder notes where their pointers stand (`Body.pointers`).
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -19,8 +20,10 @@ from authdns.wire.types import Class, Flag, Rcode, Type
 QUESTION = b""  # as an owner: the name that was asked for
 _QUESTION_POINTER = b"\xc0\x0c"
 # A pointer has 14 bits (RFC 1035 §4.1.4); offsets are noted for the base and grow by up to 255 with the question.
-# Of longer names only the end is looked up and remembered: 127 labels of one octet are not worth 127 look-ups.
-_COMPRESSED_OCTETS = 80
+# Of longer names only the last labels are looked up and remembered: 127 of one octet are not worth 127 look-ups. (A
+# limit in octets would leave the names of a zone with long labels uncompressed, and cut its answers early.)
+_COMPRESSED_LABELS = 40
+_LABEL = re.compile(b"|".join(b"\\x%02x.{%d}" % (n, n) for n in range(1, names.MAX_LABEL_OCTETS + 1)), re.DOTALL)
 _POINTER_LIMIT = 0x4000 - names.MAX_NAME_OCTETS
 
 
@@ -103,10 +106,12 @@ class Encoder:
         wire = self.wire
         folded = name.lower()
         offsets = self._offsets
-        position, written_out = 0, len(name) - _COMPRESSED_OCTETS
-        while position < written_out:
-            position += name[position] + 1
-        wire += name[:position]
+        position = 0
+        if len(name) > 2 * _COMPRESSED_LABELS:  # or it cannot have so many
+            labels = _LABEL.findall(name)
+            if len(labels) > _COMPRESSED_LABELS:
+                position = len(name) - 1 - sum(map(len, labels[-_COMPRESSED_LABELS:]))
+                wire += name[:position]
         while length := name[position]:
             suffix = folded[position:]
             known = offsets.get(suffix)

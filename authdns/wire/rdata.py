@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from dns.rdatatype import RdataType
+
 from authdns.wire import name as names
 from authdns.wire.types import Type
 
@@ -27,21 +29,26 @@ COMPRESSIBLE: dict[int, NameLayout] = {
 TARGET_OFFSET: dict[int, int] = {Type.NS: 0, Type.MX: 2, Type.SRV: 6, Type.SVCB: 2, Type.HTTPS: 2}
 
 
-# Types that are a fixed part and one name: two records that differ only in the name's case are the same record.
-_ONE_NAME_FROM: dict[int, int] = {
-    Type.NS: 0,
-    Type.CNAME: 0,
-    Type.PTR: 0,
-    Type.DNAME: 0,
-    Type.MX: 2,
-    Type.SRV: 6,
+# Types with names in them: two records that differ only in the names' case are the same record (RFC 4034 §6.2).
+_NAMES: dict[int, NameLayout] = {
+    **COMPRESSIBLE,
+    **dict.fromkeys((Type.MD, Type.MF, Type.MB, Type.MG, Type.MR, Type.DNAME), NameLayout(0, 1)),
+    **dict.fromkeys((Type.MINFO, RdataType.RP), NameLayout(0, 2)),
+    **dict.fromkeys((RdataType.AFSDB, RdataType.RT, RdataType.KX), NameLayout(2, 1)),
+    RdataType.PX: NameLayout(2, 2),
+    Type.SRV: NameLayout(6, 1),
 }
 
 
 def folded(rrtype: int, rdata: bytes) -> bytes:
     """What tells one record of an RRset from another (RFC 2181 §5, names without regard to case: RFC 4034 §6.2)."""
-    skip = _ONE_NAME_FROM.get(rrtype)
-    return rdata if skip is None else rdata[:skip] + rdata[skip:].lower()
+    layout = _NAMES.get(rrtype)
+    if layout is None:
+        return rdata
+    end = layout.skip
+    for _ in range(layout.names):
+        end += len(name_at(rdata, end))
+    return rdata[: layout.skip] + rdata[layout.skip : end].lower() + rdata[end:]
 
 
 def name_at(rdata: bytes, offset: int = 0) -> bytes:

@@ -5,10 +5,9 @@ Here live the checks that need the zone as a whole; what one line shows, the rea
 judged in `mail_policy`.
 
 **Error** (the zone is not published, the last good version stays) is what has no meaning in the protocol, and what
-BIND refuses to load too: CNAME beside other data, two CNAMEs, data below a DNAME, SOA below the apex, DS at it, and a
-name server of the zone itself that has no address here. The last one could still be served, but it is nearly always a
-typo, it takes part of the answers' reliability away, and refusing it costs nothing: the version before stays.
-**Warning** (published) is everything else. An ordinary healthy zone gives no output at all, so that a warning is read.
+BIND refuses to load too: CNAME beside other data, two CNAMEs, data below a DNAME, SOA below the apex, DS at it.
+**Warning** (published) is everything else, also what BIND refuses though it can be served: a name server of the zone
+without an address, a wildcard NS. An ordinary healthy zone gives no output at all, so that a warning is read.
 
 How it works: one pass over the names, in which a table gives each interesting type its check. Types that make up the
 bulk of a large zone get the cheapest test that can be made of them. A record's target is looked up the way that a
@@ -108,6 +107,7 @@ class _Checker:
         doubled = self._doubled
         for owner, rrsets in zone.names.items():
             if below and self._is_hidden(owner, rrsets):
+                self._hidden_but_transferred(owner, rrsets)
                 continue
             for rrset in rrsets:
                 check = checks.get(rrset[0])
@@ -280,6 +280,16 @@ class _Checker:
                 break
         return False
 
+    def _hidden_but_transferred(self, owner: bytes, rrsets: RRsets) -> None:
+        """Nobody asks for what is below a cut, but secondaries refuse a whole zone for what cannot stand together."""
+        for rrset in rrsets:
+            if rrset.type == Type.CNAME:
+                self._is_alone(owner, rrset)
+            elif rrset.type == Type.DNAME:
+                self._dname_beside(owner, rrset)
+            elif rrset.type == Type.SOA:
+                self._soa(owner, rrset)
+
     def _report_hidden(self) -> None:
         for above, owners in self._hidden.items():
             first = names.to_text(owners[0]) + (f" and {len(owners) - 1} more" if len(owners) > 1 else "")
@@ -301,13 +311,13 @@ class _Checker:
         for rdata in rrset.rdatas:
             name = rdata.lower()
             if name == names.ROOT:
-                self._error(owner, rrset, "'.' is no name server, expected a host name (RFC 1035 §3.3.11)", rdata)
+                self._warn(owner, rrset, "'.' is no name server, expected a host name (RFC 1035 §3.3.11)", rdata)
             elif owner == self._apex and self._fate(name) in _WHAT_IT_IS:
                 what = _WHAT_IT_IS[self._fate(name)]
                 message = f"name server {names.to_text(name)} {what}, expected an A or AAAA record (RFC 2181 §10.3)"
                 if self._looks_like_address(name):
                     message = f"{names.to_text(name)} looks like an address; a name server's name was expected"
-                self._error(owner, rrset, message + self._hint(name), rdata)
+                self._warn(owner, rrset, message + self._hint(name), rdata)
             elif owner != self._apex and names.is_at_or_below(name, owner):
                 if not any(found.type in _ADDRESSES for found in self._names.get(name, ())):
                     message = (
@@ -320,7 +330,9 @@ class _Checker:
     def _at_cut(self, owner: bytes, rrset: RRset) -> None:
         if owner.startswith(names.WILDCARD_LABEL):
             self._warn(
-                owner, rrset, "a wildcard cannot delegate; resolvers differ in what they make of it (RFC 4592 §4.2)"
+                owner,
+                rrset,
+                "a wildcard cannot delegate, and BIND refuses the zone, as a secondary too (RFC 4592 §4.2)",
             )
         for beside in self._names[owner]:
             if beside.type in _MAY_STAND_AT_CUT or beside.type in (Type.CNAME, Type.DNAME):
@@ -329,7 +341,8 @@ class _Checker:
                 message = "never seen, since the name is delegated here; it belongs in the delegated zone"
                 self._warn(owner, beside, f"{message} (RFC 1034 §4.2.1)")
 
-    def _cname(self, owner: bytes, rrset: RRset) -> None:
+    def _is_alone(self, owner: bytes, rrset: RRset) -> bool:
+        """Whether the CNAME is the only record there; if not, that is said."""
         rrsets = self._names[owner]
         if len(rrsets) > 1:
             beside = [type_to_text(other.type) for other in rrsets if other.type not in _MAY_STAND_BESIDE_CNAME]
@@ -337,9 +350,14 @@ class _Checker:
                 message = f"no other record may stand beside a CNAME (RFC 1034 §3.6.2); here: {', '.join(beside)}"
                 hint = "; at the apex use A and AAAA, or an HTTPS record" if owner == self._apex else ""
                 self._error(owner, rrset, message + hint)
-                return
+                return False
         if len(rrset.rdatas) > 1:
             self._error(owner, rrset, "more than one CNAME; a name has one (RFC 2181 §10.1)", rrset.rdatas[1])
+            return False
+        return True
+
+    def _cname(self, owner: bytes, rrset: RRset) -> None:
+        if not self._is_alone(owner, rrset):
             return
         name = rrset.rdatas[0].lower()
         if self._looks_like_address(name):
@@ -372,11 +390,14 @@ class _Checker:
             return None
         return names.WILDCARD_LABEL + self._zone.closest_encloser(name)
 
-    def _dname(self, owner: bytes, rrset: RRset) -> None:
+    def _dname_beside(self, owner: bytes, rrset: RRset) -> None:
         if len(rrset.rdatas) > 1:
             self._error(owner, rrset, "more than one DNAME; a name has one (RFC 6672 §2.4)", rrset.rdatas[1])
         if owner != self._apex and find_rrset(self._names[owner], Type.NS):
             self._error(owner, rrset, "NS beside a DNAME; both may only stand together at the apex (RFC 6672 §2.3)")
+
+    def _dname(self, owner: bytes, rrset: RRset) -> None:
+        self._dname_beside(owner, rrset)
         if owner.startswith(names.WILDCARD_LABEL):
             self._warn(owner, rrset, "a wildcard DNAME; resolvers differ in what they make of it (RFC 4592 §4.4)")
         name = rrset.rdatas[0].lower()

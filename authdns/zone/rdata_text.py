@@ -279,6 +279,11 @@ class RdataReader:
             rdata = self._strings(rrtype, tokens, type_token)
         elif rrtype in GRAMMAR:
             rdata = self._fields(rrtype, tokens, type_token)
+        elif rrtype in (Type.SVCB, Type.HTTPS) and len(tokens) > 2 and tokens[0].text.strip(b"0") == b"":
+            # "Zone-file parsers MAY emit a warning" (RFC 9460 §2.4.2). To dnspython it is an error, so the parameters
+            # are read as those of another priority.
+            self.remark(tokens[2], "priority 0 makes this an alias; clients ignore its parameters (RFC 9460 §2.4.2)")
+            rdata = b"\0\0" + self._dnspython(rrtype, [tokens[0]._replace(text=b"1"), *tokens[1:]], type_token)[2:]
         else:
             rdata = self._dnspython(rrtype, tokens, type_token)
         if len(rdata) > MAX_RDATA_OCTETS:
@@ -495,9 +500,12 @@ def _generic(rrtype: int, tokens: Sequence[Token]) -> bytes:
         raise Fault(tokens[2], r"expected hexadecimal digits after \# and the length, two for each octet") from None
     if len(data) != length:
         raise Fault(tokens[1], rf"\# says {length} octets, but {len(data)} follow")
+    known = data
+    if rrtype in (Type.SVCB, Type.HTTPS) and data[:2] == b"\0\0":
+        known = b"\0\1" + data[2:]  # dnspython refuses an alias with parameters, which may be there (RFC 9460 §2.4.2)
     try:
-        parsed = dns.rdata.from_wire(dns.rdataclass.IN, dns.rdatatype.RdataType.make(rrtype), data, 0, length)
-        same = parsed.to_wire() == data
+        parsed = dns.rdata.from_wire(dns.rdataclass.IN, dns.rdatatype.RdataType.make(rrtype), known, 0, length)
+        same = parsed.to_wire() == known
     except (dns.exception.DNSException, ValueError, OverflowError, struct.error):
         same = False
     if not same:

@@ -202,3 +202,24 @@ def test_an_encoded_body_starts_at_the_question(monkeypatch: pytest.MonkeyPatch)
     body = encode(answer, answer.base)
     assert body.wire.startswith(b"\xc0\x0c")
     assert len(body.pointers) == 2  # the MX target's parent and the additional owner; not the question itself
+
+
+def test_names_with_long_labels_are_compressed() -> None:
+    apex = f"{'z' * 60}.{'y' * 63}.test."
+    zone = zone_from_text(f"www.{apex} 60 A 192.0.2.1", apex)
+    response = responder_for(zone).respond(query(names.from_text(f"q.{apex}"), Type.A))
+    assert isinstance(response, bytes)
+    assert len(response) < 250  # the apex is in it once
+
+
+def test_a_dname_that_leads_back_to_its_owner_is_sent_once() -> None:
+    zone = zone_from_text("d.example.com. 60 DNAME example.com.")
+    answer = lookup(zone, names.from_text("d.d.example.com."), Type.DNAME)
+    assert [rrset.type for _, rrset in answer.answer] == [Type.DNAME, Type.CNAME]
+
+
+def test_the_last_name_of_four_dnames_is_still_looked_up() -> None:
+    chain = "\n".join(f"d{i}.example.com. 60 DNAME d{i + 1}.example.com." for i in range(1, 5))
+    zone = zone_from_text(f"c.example.com. 60 CNAME a.d1.example.com.\n{chain}\na.d5.example.com. 60 A 192.0.2.5")
+    answer = lookup(zone, names.from_text("c.example.com."), Type.A)
+    assert answer.answer[-1][1].type == Type.A

@@ -70,3 +70,13 @@ def test_a_folder_lists_files_and_links_to_files(file: Path) -> None:
     (file.parent / "link.zone").symlink_to(file)
     (file.parent / "sub.zone").mkdir()
     assert sorted(list_folder(str(file.parent))) == ["a.zone", "link.zone"]
+
+
+def test_a_copy_with_the_same_size_and_mtime_is_noticed(file: Path) -> None:
+    files = FileSet()
+    files.load(str(file))
+    before = os.stat(file)
+    file.write_text("two")
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert files.touched()
+    assert files.changed()
