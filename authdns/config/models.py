@@ -248,7 +248,7 @@ class FileModel(Model):
     state: Annotated[StrictStr | None, Expected("the path of a folder")] = Field(
         None,
         description="The folder for what must survive a restart. Default: $STATE_DIRECTORY, else "
-        "$XDG_STATE_HOME/authdns, else ~/.local/state/authdns.",
+        "a folder for this configuration in $XDG_STATE_HOME/authdns or ~/.local/state/authdns.",
     )
     identity: Annotated[StrictStr | None, Expected("text, or null", null=True)] = Field(
         None, description="Answers CH TXT id.server and hostname.bind. Default null: refused."

@@ -4,6 +4,8 @@ Everything is resolved once, whether a zone uses it or not, so that a mistake in
 one that ten thousand zones inherit is reported once. A value that is wrong is reported and left out; the rest goes on.
 """
 
+import hashlib
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -123,10 +125,12 @@ class _Resolver:
             return Path(self.whole_path(self.model.state, self.at("state")))
         if given := self.environ.get("STATE_DIRECTORY", "").split(":")[0]:
             return Path(given)
+        # One folder for each configuration: two servers of one user would take each other's serials for their own.
+        own = hashlib.blake2b(os.fsencode(os.path.abspath(self.path)), digest_size=4).hexdigest()
         if given := self.environ.get("XDG_STATE_HOME", ""):
-            return Path(given) / "authdns"
+            return Path(given) / "authdns" / own
         if home := self.environ.get("HOME", ""):
-            return Path(home) / ".local" / "state" / "authdns"
+            return Path(home) / ".local" / "state" / "authdns" / own
         message = "expected `state`, the folder for what must survive a restart: STATE_DIRECTORY and HOME are not set"
         self.report(self.document.root, message)
         return Path()

@@ -18,7 +18,7 @@ ZONE_SUFFIX = ".zone"
 @dataclass(frozen=True, slots=True)
 class TransferRule:
     """Clients in `network` may transfer. `why` is where that was said: `secondary freedns`, `addresses.office`,
-    `zones[0].allow-transfer`; logs and `explain` print it."""
+    `zones[0].allow-transfer` ; the log prints it."""
 
     network: Network
     why: str

@@ -17,6 +17,7 @@ from authdns.config.values import BadValue, parse_domain
 from authdns.wire import name as names
 
 ROOT_STEM = "@"
+BIND_PREFIX = "db."  # `db.example.com`, as many name files for BIND
 
 _STEM = re.compile(r"(?:[A-Za-z0-9_.-]|[^\x00-\x7f]|%[0-9A-Fa-f]{2})+")
 _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
@@ -78,7 +79,12 @@ def _zones_of(
 
 def zone_name_of_file(file_name: str) -> bytes:
     """The zone (wire bytes, spelling kept) that a file of this name holds. Raises BadValue."""
-    stem = file_name.removesuffix(ZONE_SUFFIX) if file_name.endswith(ZONE_SUFFIX) else PurePath(file_name).stem
+    if file_name.endswith(ZONE_SUFFIX):
+        stem = file_name.removesuffix(ZONE_SUFFIX)
+    elif file_name.startswith(BIND_PREFIX):
+        stem = file_name.removeprefix(BIND_PREFIX)
+    else:
+        stem = PurePath(file_name).stem
     if stem == ROOT_STEM:
         return names.ROOT
     if not _STEM.fullmatch(stem) or stem.startswith(".") or stem.endswith("."):

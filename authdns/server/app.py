@@ -26,7 +26,7 @@ from authdns.server import systemd, udp
 from authdns.server.counters import Counters
 from authdns.server.files import FileSet, list_folder
 from authdns.server.listen import CannotStart, allow_files, open_sockets
-from authdns.server.log import log, stranger_log
+from authdns.server.log import fault_log, log
 from authdns.server.notify import NotifyService
 from authdns.server.publish import Publisher
 from authdns.server.requests import Requests, client
@@ -213,7 +213,7 @@ class App:
 
     def _barrier(self, request: bytes, source: udp.Address) -> None:
         self._counters.failed += 1
-        stranger_log.exception("%s: a request raised an error; it was: %s", client(source), request[:512].hex())
+        fault_log.exception("%s: a request raised an error; it was: %s", client(source), request[:512].hex())
 
     # metrics.Source; called from another thread, so everything is copied before it is walked.
 
@@ -276,6 +276,6 @@ def _log_loop_problem(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) 
     """What asyncio would log with a traceback each, hundreds in a second when file descriptors run out."""
     error = context.get("exception")
     if isinstance(error, OSError):
-        stranger_log.error("%s: %s", context.get("message", "in the event loop"), error)
+        fault_log.error("%s: %s", context.get("message", "in the event loop"), error)
     else:
-        stranger_log.error("%s", context.get("message", "in the event loop"), exc_info=error)
+        fault_log.error("%s", context.get("message", "in the event loop"), exc_info=error)

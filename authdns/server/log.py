@@ -1,15 +1,23 @@
 """Logging: lines for people or JSON lines, and a bound on the lines that strangers can cause."""
 
+import atexit
+import contextlib
 import json
 import logging
 import os
+import queue
+import sys
+import threading
 import time
 from typing import ClassVar, Literal, TextIO
 
 STRANGER_LINES_A_SECOND = 10
+QUEUED_LINES = 10_000  # that wait to be written
+FINISH_SECONDS = 2.0
 
 log = logging.getLogger("authdns")  # what operators did and want to know
 stranger_log = logging.getLogger("authdns.strangers")  # what anybody on the network can cause
+fault_log = logging.getLogger("authdns.faults")  # the same, but it is ours to mend: refusals must not crowd it out
 
 
 class JsonFormatter(logging.Formatter):
@@ -71,9 +79,50 @@ def _is_journal(stream: TextIO) -> bool:
     return os.environ.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}"
 
 
+class BackgroundHandler(logging.Handler):
+    """Writes from a thread of its own. A terminal that was stopped, or a collector that does not read, must not stop
+    the event loop; what cannot be written meanwhile is counted and left out."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__()
+        self.stream = stream
+        self._lines: queue.Queue[str] = queue.Queue(QUEUED_LINES)
+        self._left_out = 0
+        threading.Thread(target=self._write, name="log", daemon=True).start()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        lines = f"{self.format(record)}\n"
+        if self._left_out:
+            message = f"{self._left_out} lines before this one could not be written"
+            left_out = {"levelno": logging.WARNING, "levelname": "WARNING", "msg": message}
+            lines = f"{self.format(logging.makeLogRecord(left_out))}\n{lines}"
+        try:
+            self._lines.put_nowait(lines)
+            self._left_out = 0
+        except queue.Full:
+            self._left_out += 1
+
+    def _write(self) -> None:
+        while True:
+            line = self._lines.get()
+            with contextlib.suppress(OSError, ValueError):
+                self.stream.write(line)
+                self.stream.flush()
+            self._lines.task_done()
+
+    def finish(self) -> None:
+        """At the end of the process: waits a moment for what is still to be written."""
+        deadline = time.monotonic() + FINISH_SECONDS
+        while self._lines.unfinished_tasks and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+
 def configure(form: Literal["human", "json"], level: str) -> None:
     """To standard error. A person in a terminal wants the time; the journal adds it itself."""
-    handler = logging.StreamHandler()
+    handler = next((known for known in log.handlers if isinstance(known, BackgroundHandler)), None)
+    if handler is None:
+        handler = BackgroundHandler(sys.stderr)
+        atexit.register(handler.finish)
     if form == "json":
         handler.setFormatter(JsonFormatter())
     elif _is_journal(handler.stream):
@@ -83,4 +132,6 @@ def configure(form: Literal["human", "json"], level: str) -> None:
     log.handlers[:] = [handler]
     log.setLevel(level.upper())
     log.propagate = False
-    stranger_log.filters[:] = [AtMost()]
+    for limited in (stranger_log, fault_log):
+        if not limited.filters:
+            limited.addFilter(AtMost())

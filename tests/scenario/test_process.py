@@ -88,7 +88,9 @@ def test_each_line_of_a_json_log_is_an_object(serve: Serve, file: Path) -> None:
     file.write_text("broken\n")
     server.wait_for_log("not loaded because of errors")
     assert server.sigterm() == 0
-    entries = [json.loads(line) for line in server.log_text().splitlines()]
+    lines = server.log_text().splitlines()
+    assert all(line.startswith("{") for line in lines), lines
+    entries = [json.loads(line) for line in lines]
     assert {"info", "warning", "error"} <= {entry["level"] for entry in entries}
     for entry in entries:
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", entry["time"])

@@ -1,5 +1,6 @@
 """What a configuration means: every key of the grammar, every default."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import FrozenInstanceError
 from ipaddress import ip_address, ip_network
@@ -15,6 +16,7 @@ from authdns.config import (
     ZonePolicy,
     default_config,
     load_config,
+    parse_config,
     presets,
 )
 from tests.unit.config.examples import ALL, ENVIRON, FULL, PATH, SINGLE_TEXTS, parse
@@ -125,12 +127,18 @@ def test_the_examples_are_without_problems(text: str) -> None:
     [
         ({"STATE_DIRECTORY": "/var/lib/authdns", "HOME": "/home/ada"}, "/var/lib/authdns"),
         ({"STATE_DIRECTORY": "/var/lib/authdns:/var/lib/second"}, "/var/lib/authdns"),
-        ({"XDG_STATE_HOME": "/s", "HOME": "/home/ada"}, "/s/authdns"),
-        ({"STATE_DIRECTORY": "", "XDG_STATE_HOME": "", "HOME": "/home/ada"}, "/home/ada/.local/state/authdns"),
+        ({"XDG_STATE_HOME": "/s", "HOME": "/home/ada"}, "/s/authdns/[0-9a-f]{8}"),
+        ({"STATE_DIRECTORY": "", "XDG_STATE_HOME": "", "HOME": "/h"}, "/h/.local/state/authdns/[0-9a-f]{8}"),
     ],
 )
 def test_the_state_folder_comes_from_the_environment(environ: Mapping[str, str], state: str) -> None:
-    assert parse("", environ).state == Path(state)
+    assert re.fullmatch(state, str(parse("", environ).state))
+
+
+def test_two_configurations_have_two_state_folders() -> None:
+    one, other = (parse_config(b"", path=Path(name), environ={"HOME": "/h"}).state for name in ("a.yaml", "b.yaml"))
+    assert one != other
+    assert one.parent == other.parent
 
 
 def test_without_a_home_the_state_folder_has_to_be_said() -> None:

@@ -88,6 +88,8 @@ def test_a_file_that_is_named_after_no_zone_and_a_missing_folder_are_problems() 
         ("bücher.example.zone", "xn--bcher-kva.example."),
         ("@.zone", "."),
         ("com.zone", "com."),
+        ("db.example.com", "example.com."),
+        ("db.example.com.zone", "db.example.com."),
     ],
 )
 def test_a_file_is_named_after_its_zone(file: str, zone: str) -> None:
