@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import click
@@ -92,9 +92,21 @@ def check(config_file: Path | None, zones_folder: Path | None, quiet: bool) -> N
             click.echo(f"{name}: NOT OK: {_count(reading.problems.errors, 'error')}")
         elif not quiet:
             click.echo(f"{name}: OK: serial {reading.zone.soa.serial}, {_count(reading.zone.records, 'record')}")
+    for left_out in _left_out(config):
+        click.echo(f"{left_out}: left out: a `folder` is read for *.zone; rename it, or use `glob:`", err=True)
     if not zones:
         click.echo("no zone is configured", err=True)
-    sys.exit(1 if failed else 0)
+    sys.exit(1 if failed or not zones else 0)
+
+
+def _left_out(config: Config) -> Iterator[Path]:
+    """Files of a `folder` that look like zone files and are not taken for one: BIND's users name them otherwise."""
+    for folder in {entry.folder for entry in config.zones if entry.folder is not None}:
+        try:
+            listed = list_folder(folder)
+        except OSError:
+            continue  # reported already
+        yield from (Path(folder, name) for name in sorted(listed) if name.startswith("db.") or name.endswith(".db"))
 
 
 @main.group()

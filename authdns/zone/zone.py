@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from authdns.wire import name as names
 from authdns.wire.rdata import Soa, parse_soa
 from authdns.wire.types import Type
 
@@ -57,17 +56,6 @@ class Zone:
 
     def rrset(self, owner: bytes, rrtype: int) -> RRset | None:
         return find_rrset(self.names.get(owner, ()), rrtype)
-
-    def cut_above(self, name: bytes) -> bytes | None:
-        """The delegation at or above `name` (RFC 1034 §4.3.2 step 3b), the one nearest to the apex."""
-        found = None
-        if self.cuts:
-            for ancestor in names.ancestors(name):
-                if ancestor == self.apex:
-                    break
-                if ancestor in self.cuts:
-                    found = ancestor
-        return found
 
     def closest_encloser(self, name: bytes) -> bytes:
         """The longest existing ancestor of `name`, or `name` itself (RFC 4592 §3.3.1); `name` is in the zone.

@@ -116,3 +116,16 @@ def test_the_zone_name_must_be_a_name(run: Run) -> None:
     result = run("zone", "print", "a..b", "zones/x.zone")
     assert result.exit_code == 2
     assert "NAME" in result.stderr
+
+
+def test_check_without_any_zone_fails_and_names_files_that_look_like_zones(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "zones").mkdir()
+    (tmp_path / "zones" / "db.example.com").write_text(GOOD)
+    (tmp_path / "zones" / "example.org.db").write_text(GOOD)
+    (tmp_path / "zones" / "README").write_text("")
+    result = run("check", "--zones", "zones")
+    assert result.exit_code == 1
+    assert "zones/db.example.com: left out" in result.stderr
+    assert "zones/example.org.db: left out" in result.stderr
+    assert "README" not in result.stderr
+    assert "no zone is configured" in result.stderr
