@@ -117,6 +117,13 @@ class BackgroundHandler(logging.Handler):
             time.sleep(0.01)
 
 
+def _log_thread_failure(failure: threading.ExceptHookArgs) -> None:
+    """What a thread of a library died of goes where everything goes, in the same form."""
+    name = "unknown" if failure.thread is None else failure.thread.name
+    value = failure.exc_value or failure.exc_type()
+    fault_log.error("the thread %s failed", name, exc_info=(failure.exc_type, value, failure.exc_traceback))
+
+
 def configure(form: Literal["human", "json"], level: str) -> None:
     """To standard error. A person in a terminal wants the time; the journal adds it itself."""
     handler = next((known for known in log.handlers if isinstance(known, BackgroundHandler)), None)
@@ -132,6 +139,7 @@ def configure(form: Literal["human", "json"], level: str) -> None:
     log.handlers[:] = [handler]
     log.setLevel(level.upper())
     log.propagate = False
+    threading.excepthook = _log_thread_failure
     for limited in (stranger_log, fault_log):
         if not limited.filters:
             limited.addFilter(AtMost())

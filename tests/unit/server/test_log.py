@@ -2,8 +2,19 @@
 
 import json
 import logging
+import os
+import threading
 
-from authdns.server.log import AtMost, JsonFormatter
+import pytest
+
+from authdns.server.log import (
+    QUEUED_LINES,
+    AtMost,
+    BackgroundHandler,
+    JsonFormatter,
+    _log_thread_failure,
+    fault_log,
+)
 
 
 def record(created: float, message: str = "line %d", *arguments: object) -> logging.LogRecord:
@@ -27,3 +38,32 @@ def test_a_json_line_has_time_level_and_message() -> None:
     line = JsonFormatter().format(record(1.5, 'a "quoted" %s', "é\n"))
     assert "\n" not in line
     assert json.loads(line) == {"time": "1970-01-01T00:00:01.500Z", "level": "warning", "message": 'a "quoted" é\n'}
+
+
+def test_a_stream_that_nobody_reads_stops_nobody() -> None:
+    read, write = os.pipe()
+    with os.fdopen(read, "rb"), os.fdopen(write, "w") as stream:
+        handler = BackgroundHandler(stream)
+        handler.setFormatter(logging.Formatter("%(message)s"))
+        for _ in range(QUEUED_LINES + 100):
+            handler.emit(record(1.0, "%s", "x" * 1000))
+        assert handler._left_out > 0
+        os.set_blocking(read, False)
+        while handler._lines.unfinished_tasks:
+            try:
+                os.read(read, 1 << 20)
+            except BlockingIOError:
+                pass
+        handler.emit(record(1.0, "%s", "again"))
+        handler.finish()
+        assert b"lines before this one could not be written\nagain\n" in os.read(read, 1 << 20)
+
+
+def test_a_thread_that_dies_is_logged_in_the_same_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(fault_log, "error", lambda message, *arguments, exc_info: said.append(message % arguments))
+    thread = threading.Thread(target=lambda: 1 / 0, name="some library")
+    monkeypatch.setattr(threading, "excepthook", _log_thread_failure)
+    thread.start()
+    thread.join()
+    assert said == ["the thread some library failed"]
