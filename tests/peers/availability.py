@@ -34,6 +34,16 @@ def find_binary(name: str) -> str | None:
     return shutil.which(name) or shutil.which(name, path=os.pathsep.join(SYSTEM_FOLDERS))
 
 
+def binary_of(name: str) -> str:
+    """The path of a program that comes with a peer. Without it the test is skipped, or fails where peers are required."""
+    found = find_binary(name)
+    if found is None:
+        if peers_are_required():
+            pytest.fail(f"{name} is not installed, and AUTHDNS_REQUIRE_PEERS=1", pytrace=False)
+        pytest.skip(f"{name} is not installed")
+    return found
+
+
 def peers_are_required() -> bool:
     """Whether a missing peer is a failure (in CI) and not a skip (on a laptop)."""
     return os.environ.get("AUTHDNS_REQUIRE_PEERS") == "1"

@@ -9,7 +9,7 @@ from authdns.wire import name as names
 from authdns.zone.checks import MAX_CHAIN
 from authdns.zone.problem import Problem, Problems, Severity
 from authdns.zone.reader import read_zone
-from tests.peers.availability import find_binary
+from tests.peers.availability import binary_of
 from tests.unit.zone.broken_zones import (
     CASES,
     FIRST_LINE,
@@ -72,9 +72,7 @@ def test_kzonecheck_still_says_what_is_recorded(case: Case, tmp_path: Path) -> N
 
 
 def run_peer(program: str, *arguments: str) -> tuple[int, str]:
-    binary = find_binary(program)
-    if binary is None:
-        pytest.skip(f"{program} is not installed")
+    binary = binary_of(program)
     done = subprocess.run([binary, *arguments], capture_output=True, text=True, timeout=30, check=False)
     return done.returncode, done.stdout + done.stderr
 

@@ -12,7 +12,7 @@ from authdns.wire.types import Type
 from authdns.zone.printer import print_zone
 from authdns.zone.problem import Severity
 from authdns.zone.reader import Reading, read_zone
-from tests.peers.availability import find_binary
+from tests.peers.availability import binary_of
 
 FOLDER = Path(__file__).parents[3] / "zones"
 ZONES = ["example.com", "2.0.192.in-addr.arpa", "8.b.d.0.1.0.0.2.ip6.arpa"]
@@ -45,9 +45,7 @@ def addresses(zone: str) -> dict[bytes, set[str]]:
 
 def run_peer(program: str, *arguments: str) -> str:
     """The output, if the program found nothing wrong."""
-    binary = find_binary(program)
-    if binary is None:
-        pytest.skip(f"{program} is not installed")
+    binary = binary_of(program)
     done = subprocess.run([binary, *arguments], capture_output=True, text=True, timeout=30, check=False)
     output = done.stdout + done.stderr
     assert done.returncode == 0, output

@@ -10,7 +10,7 @@ from authdns.wire import name as names
 from authdns.zone.printer import print_zone, rdata_to_text
 from authdns.zone.reader import read_zone
 from authdns.zone.zone import RRset, Zone
-from tests.peers.availability import find_binary
+from tests.peers.availability import binary_of
 
 APEX = names.from_text("example.com.")
 TEXT = r"""
@@ -107,9 +107,7 @@ def test_rdata_that_its_type_cannot_have_is_printed_as_octets() -> None:
 
 @pytest.mark.interop
 def test_named_checkzone_reads_the_printed_zone_as_the_same_zone(tmp_path: Path) -> None:
-    binary = find_binary("named-checkzone")
-    if binary is None:
-        pytest.skip("named-checkzone is not installed")
+    binary = binary_of("named-checkzone")
     zone = read(TEXT)
     path = tmp_path / "printed.zone"
     path.write_text("\n".join(print_zone(zone)) + "\n")

@@ -9,7 +9,7 @@ import pytest
 
 from authdns.wire.types import type_to_text
 from authdns.zone.reader import read_zone
-from tests.peers.availability import find_binary
+from tests.peers.availability import binary_of
 from tests.unit.zone.reading import APEX, HEAD
 
 Found = set[tuple[str, int, str, bytes]]
@@ -151,9 +151,7 @@ def test_dnspython_reads_the_same(name: str, zone_file: Path) -> None:
 @pytest.mark.parametrize("name", TRICKY)
 @pytest.mark.parametrize("line_end", ["\n", "\r\n"])
 def test_bind_reads_the_same(name: str, line_end: str, zone_file: Path) -> None:
-    binary = find_binary("named-compilezone")
-    if binary is None:
-        pytest.skip("named-compilezone is not installed")
+    binary = binary_of("named-compilezone")
     zone_file.write_bytes((HEAD + TRICKY[name]).replace("\n", line_end).encode())
     checks = ["-i", "local", "-k", "ignore", "-m", "ignore", "-n", "ignore", "-r", "ignore", "-s", "full"]
     done = subprocess.run(
@@ -169,9 +167,7 @@ def test_bind_reads_the_same(name: str, line_end: str, zone_file: Path) -> None:
 
 @pytest.mark.interop
 def test_what_we_write_off_as_an_error_bind_refuses_too(zone_file: Path) -> None:
-    binary = find_binary("named-checkzone")
-    if binary is None:
-        pytest.skip("named-checkzone is not installed")
+    binary = binary_of("named-checkzone")
     lines = [
         "a A 192.0.2.256",
         "a CNMAE b",
