@@ -35,7 +35,7 @@ def find_binary(name: str) -> str | None:
 
 
 def binary_of(name: str) -> str:
-    """The path of a program that comes with a peer. Without it the test is skipped, or fails where peers are required."""
+    """The path of a program that comes with a peer; without it a skip, or a failure where peers are required."""
     found = find_binary(name)
     if found is None:
         if peers_are_required():
