@@ -10,10 +10,13 @@ need() { # command package
 need named bind9
 need dig bind9-dnsutils
 need named-checkzone bind9-utils
+need dnssec-signzone bind9-utils
+need ldns-signzone ldnsutils
 need nsd nsd
 need knotd knot
 need kdig knot-dnsutils
 need kzonecheck knot-dnssecutils
+need kzonesign knot-dnssecutils
 need unbound unbound
 [ -z "$missing" ] && exit 0
 
