@@ -4,21 +4,30 @@ A Plan is everything of a response that the class decides: header words, body, w
 encoded for a question of `base_octets`; for a longer question every pointer in it grows by the same delta. Kept as one
 big integer with a second one that has a 1 in each pointer's last place, all of them are patched by a single
 multiplication and addition: image + delta * ones. (A pointer never overflows: message.Encoder keeps a reserve.)
+
+A plan of a signed zone may be *open*: the proof that the question's next closer name does not exist still has to go in
+at the end of the authority section. Which NSEC or NSEC3 that is depends on the interval that the name or its hash falls
+into; `closed` puts it in. (One plan for each interval and closest encloser would be the product of both.)
 """
 
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
 
 from authdns.answer.classes import OTHER, types_that_matter
-from authdns.answer.lookup import Answer, lookup
+from authdns.answer.lookup import Answer, lookup, proven
+from authdns.wire import name as names
 from authdns.wire.message import Body, Encoder, Stop
-from authdns.wire.types import Flag, Rcode
-from authdns.zone.zone import Zone
+from authdns.wire.query import HEADER_OCTETS
+from authdns.wire.types import Class, Flag, Rcode
+from authdns.zone.zone import RRsets, Zone
 
 # Which of the eight forms of a response's header: bits to add up.
 WITH_RD: Final = 1
 WITH_CD: Final = 2
 WITH_OPT: Final = 4
+
+_POINTERS_END: Final = 0x4000  # what 14 bits can point at (RFC 1035 §4.1.4)
 
 OTHER_KEY: Final = OTHER.to_bytes(2, "big")
 
@@ -51,14 +60,27 @@ class Plan:
     """A compiled answer. `wire` is the body where the class fixes the whole question name; otherwise it is None and
     the body is made from `image` and `ones`. `direct`: not to be sent as it is, ServedZone.direct must be asked."""
 
-    __slots__ = ("authoritative", "base_octets", "direct", "heads", "image", "octets", "ones", "rcode", "stops", "wire")
+    __slots__ = (
+        "authoritative",
+        "base_octets",
+        "direct",
+        "heads",
+        "image",
+        "octets",
+        "ones",
+        "opening",
+        "per_query",
+        "rcode",
+        "stops",
+        "wire",
+    )
 
     def __init__(self, answer: Answer, qname: bytes) -> None:
         body = encode(answer, answer.base)
         octets = len(body.wire)
         self.rcode = int(answer.rcode)
         self.authoritative = answer.authoritative
-        self.direct = answer.per_query
+        self.direct = self.per_query = answer.per_query
         self.heads = heads(self.rcode, self.authoritative, False, body.stops[-1].counts)
         self.stops = body.stops if octets > _ALWAYS_FITS_OCTETS else ()
         self.octets = octets
@@ -69,7 +91,12 @@ class Plan:
             self.wire = body.wire
         else:
             self.image = int.from_bytes(body.wire, "big")
-            self.ones = sum(1 << 8 * (octets - offset - 2) for offset in body.pointers)
+            self.ones = _ones(octets, body.pointers)
+        self.opening: Opening | None = None
+        if answer.denies_next_closer:
+            self.direct = True
+            self.stops = body.stops
+            self.opening = Opening(answer, body)
 
     def body(self, name_octets: int) -> bytes:
         """The body behind a question whose name has that many octets."""
@@ -80,6 +107,76 @@ class Plan:
     def stop(self, room: int) -> Stop:
         """The longest whole number of RRsets that fits into `room` octets."""
         return next(stop for stop in reversed(self.stops) if stop.octets <= room)
+
+    def closed(self, name_octets: int, owner: bytes, proof: RRsets) -> "Plan":
+        """An open plan with `proof`, the NSEC or NSEC3 of `owner` and its RRSIGs, for a name of that many octets."""
+        opening = self.opening
+        assert opening is not None, "only an open plan can be closed"
+        body_at = HEADER_OCTETS + name_octets + 4
+        wire, records = _proof(opening, name_octets, body_at + opening.octets, owner, proof)
+        octets = len(wire)
+        body = self.body(name_octets)
+        tail = self.stops[opening.number + 1 :]
+        if opening.moved:
+            if body_at + self.octets + octets < _POINTERS_END:
+                body = (int.from_bytes(body, "big") + octets * opening.moved).to_bytes(self.octets, "big")
+            else:
+                body, tail = body[: opening.octets], ()  # additional records may be left out (RFC 2181 §9)
+        before, (answers, authority, additional), truncated = self.stops[opening.number]
+        plan = Plan.__new__(Plan)
+        plan.rcode = self.rcode
+        plan.authoritative = self.authoritative
+        plan.direct = plan.per_query = False
+        plan.wire = body[:before] + wire + body[before:]
+        plan.octets = len(plan.wire)
+        plan.stops = (
+            *self.stops[: opening.number],
+            Stop(before, (answers, authority, additional), True),
+            Stop(before + octets, (answers, authority + records, additional), truncated),
+            *[Stop(stop[0] + octets, (answers, authority + records, stop[1][2]), stop[2]) for stop in tail],
+        )
+        plan.heads = heads(self.rcode, self.authoritative, False, plan.stops[-1].counts)
+        return plan
+
+
+class Opening:
+    """Where the missing proof goes into the body of a plan: at the end of the authority section, before the additional
+    one, the pointers of which that stay behind it grow with it (`moved`, like Plan.ones)."""
+
+    __slots__ = ("base", "moved", "number", "octets", "proven")
+
+    def __init__(self, answer: Answer, body: Body) -> None:
+        self.base = answer.base
+        self.proven = proven(answer)
+        self.number = len(answer.answer) + len(answer.authority)  # of the stop there
+        self.octets = body.stops[self.number].octets
+        here = HEADER_OCTETS + body.base_octets + 4 + self.octets
+        behind = [offset for offset in body.pointers if offset >= self.octets]
+        self.moved = _ones(len(body.wire), [offset for offset in behind if _pointer(body.wire, offset) >= here])
+
+
+def _pointer(wire: bytes, offset: int) -> int:
+    return int.from_bytes(wire[offset : offset + 2], "big") & (_POINTERS_END - 1)
+
+
+def _ones(octets: int, pointers: Iterable[int]) -> int:
+    """An integer of so many octets with a 1 in the last place of each pointer."""
+    return sum(1 << 8 * (octets - offset - 2) for offset in pointers)
+
+
+def _proof(opening: Opening, name_octets: int, here: int, owner: bytes, rrsets: RRsets) -> tuple[bytes, int]:
+    """(the records of `rrsets`, which begin at the message's octet `here`, how many they are). The owner is compressed
+    against the question only: the rest of the body is not looked at again."""
+    shared = opening.base
+    while not names.is_at_or_below(owner, shared):
+        shared = names.parent(shared)
+    first = owner[: len(owner) - len(shared)] + (0xC000 | HEADER_OCTETS + name_octets - len(shared)).to_bytes(2, "big")
+    again = first if len(first) == 2 or here >= _POINTERS_END else (0xC000 | here).to_bytes(2, "big")
+    records = []
+    for rrtype, ttl, rdatas in rrsets:
+        fixed = (rrtype << 48 | Class.IN << 32 | ttl).to_bytes(8, "big")
+        records += [fixed + len(rdata).to_bytes(2, "big") + rdata for rdata in rdatas]
+    return first + again.join(records), len(records)
 
 
 def encode(answer: Answer, base: bytes) -> Body:
@@ -98,10 +195,11 @@ def encode(answer: Answer, base: bytes) -> Body:
 
 
 class Compiler:
-    """Makes the plans of one zone; answers that many classes give are encoded once."""
+    """Makes the plans of one zone, with or without DO; answers that many classes give are encoded once."""
 
-    def __init__(self, zone: Zone) -> None:
+    def __init__(self, zone: Zone, dnssec_ok: bool) -> None:
         self._zone = zone
+        self._dnssec_ok = dnssec_ok
         self._shared: dict[Answer, Plan] = {}
 
     def pending(self, qname: bytes) -> dict[bytes, Plan]:
@@ -113,8 +211,8 @@ class Compiler:
 
     def plan(self, qname: bytes, qtype: int) -> Plan:
         """The plan of the class of (qname, qtype)."""
-        answer = lookup(self._zone, qname, qtype)
-        if answer.answer:
+        answer = lookup(self._zone, qname, qtype, self._dnssec_ok)
+        if answer.answer or (answer.authoritative and answer.base != self._zone.apex):
             return Plan(answer, qname)
         plan = self._shared.get(answer)
         if plan is None:
@@ -123,10 +221,19 @@ class Compiler:
             plan = self._shared[answer] = Plan(answer, b"")  # b"": other questions than this one will use it
         return plan
 
+    def close(self, plan: Plan, qname: bytes) -> Plan:
+        """An open plan made whole for `qname`."""
+        assert plan.opening is not None
+        assert self._zone.denial is not None, "only a chain leaves plans open"
+        owner = self._zone.denial.covering(names.next_closer(qname, plan.base_octets))
+        if owner in plan.opening.proven:
+            return plan
+        return plan.closed(len(qname), owner, self._zone.proof(owner))
+
 
 def failure(rcode: Rcode) -> Plan:
     """A plan without records: SERVFAIL for a zone that cannot be served, REFUSED for a name that is not ours."""
-    return Plan(Answer(rcode, False, (), (), (), required_glue=0, base=b"\0", per_query=False), b"")
+    return Plan(Answer(rcode, False, (), (), (), 0, b"\0", per_query=False, denies_next_closer=False), b"")
 
 
 def _pending() -> Plan:

@@ -22,15 +22,19 @@ Plans = dict[bytes, Plan]
 
 
 class ServedZone:
-    """A Zone and its plans. Immutable in meaning: what it holds besides the zone is a memo of pure functions."""
+    """A Zone and its plans. Immutable in meaning: what it holds besides the zone is a memo of pure functions.
 
-    __slots__ = ("_below", "_compiler", "at", "zone")
+    `with_dnssec` is the same zone for queries with DO; where nothing is signed it is no other object.
+    """
 
-    def __init__(self, zone: Zone) -> None:
+    __slots__ = ("_below", "_compiler", "at", "with_dnssec", "zone")
+
+    def __init__(self, zone: Zone, dnssec_ok: bool = False) -> None:
         self.zone = zone
+        self.with_dnssec = self if dnssec_ok or not zone.signed else ServedZone(zone, dnssec_ok=True)
         self.at: dict[bytes, Plans] = {}  # existing name -> its plans; read directly by the hot path
         self._below: dict[bytes, Plans] = {}  # closest encloser -> plans of the names below it that do not exist
-        self._compiler = Compiler(zone)
+        self._compiler = Compiler(zone, dnssec_ok)
 
     def plans(self, qname: bytes) -> Plans:
         """The plans for a lower-case name at or below the apex, by type (two octets); some may be PENDING."""
@@ -61,11 +65,14 @@ class ServedZone:
         key = qtype.to_bytes(2, "big")
         if key not in plans:
             key = OTHER_KEY
-        if plans[key] is PENDING:
-            plans[key] = self._compiler.plan(qname, qtype)
-        elif plans[key].direct:
-            return self._compiler.plan(qname, qtype)
-        return plans[key]
+        plan = plans[key]
+        if plan is PENDING:
+            plan = plans[key] = self._compiler.plan(qname, qtype)
+        elif plan.per_query:
+            plan = self._compiler.plan(qname, qtype)
+        if plan.opening is not None:
+            plan = self._compiler.close(plan, qname)
+        return plan
 
     def compile_all(self) -> None:
         """Compiles every class of the zone, if it is small enough to be kept whole."""
@@ -77,15 +84,18 @@ class ServedZone:
                 plans = self.plans(qname)
                 for key in plans:
                     self.direct(plans, qname, int.from_bytes(key, "big"))
+        if self.with_dnssec is not self:
+            self.with_dnssec.compile_all()
 
 
 class UnavailableZone:
     """Stands for a zone that is configured but has never been loaded: SERVFAIL, and the reason for the log."""
 
-    __slots__ = ("_plans", "at", "reason")
+    __slots__ = ("_plans", "at", "reason", "with_dnssec")
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
+        self.with_dnssec = self
         self.at: dict[bytes, Plans] = {}
         self._plans = {OTHER_KEY: failure(Rcode.SERVFAIL)}
 

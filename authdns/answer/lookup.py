@@ -1,4 +1,5 @@
-"""What a zone answers: RFC 1034 §4.3.2 on a page, with wildcards (RFC 4592), DNAME (RFC 6672) and glue (RFC 9471).
+"""What a zone answers: RFC 1034 §4.3.2 on a page, with wildcards (RFC 4592), DNAME (RFC 6672), glue (RFC 9471), and
+the signatures and proofs of a signed zone (RFC 4035 §3.1, RFC 5155 §7.2).
 
 `lookup` is the only statement of the semantics. It decides an Answer as a value; nothing here encodes, caches or
 knows of messages. The compiler runs it once per class of queries (see classes.py), tests run it per query.
@@ -6,6 +7,9 @@ knows of messages. The compiler runs it once per class of queries (see classes.p
 The Answer says of the question's own name only what all questions of its class share: a record at that name has the
 owner QUESTION, and `base` is the suffix that the class knows. `per_query` marks the two cases in which the answer
 depends on more of the name: DNAME substitution, and a wildcard CNAME whose chain comes back to the same wildcard.
+
+Of the proofs of a signed zone all but one are the same for the whole class as well. The one that is not says that the
+question's next closer name does not exist: `denies_next_closer` asks for it, `next_closer_proof` finds it.
 """
 
 from dataclasses import dataclass, field
@@ -16,7 +20,8 @@ from authdns.wire import name as names
 from authdns.wire.message import QUESTION
 from authdns.wire.rdata import TARGET_OFFSET, target
 from authdns.wire.types import Rcode, Type
-from authdns.zone.zone import RRset, RRsets, Zone, find_rrset
+from authdns.zone.denial import Nsec, Nsec3
+from authdns.zone.zone import RRset, RRsets, Zone, find_rrset, signatures
 
 MAX_CHAIN = 16  # CNAME and DNAME links followed in one answer; longer ones end there, as resolvers do
 
@@ -25,6 +30,8 @@ MAX_CHAIN = 16  # CNAME and DNAME links followed in one answer; longer ones end 
 MAX_DNAME_LINKS = 4
 # Of a substituted name; the resolver can ask for a longer one itself, and nobody but an attacker will.
 MAX_FOLLOWED_LABELS = 40
+NO_DATA = b""  # no name: what a step returns where the name exists, but not with the type that was asked for
+PROOFS = (Type.NSEC, Type.NSEC3)
 BESIDE_CNAME = (Type.RRSIG, Type.NSEC)  # they stand beside a CNAME and are not led away by it (RFC 4034 §3, §4)
 
 Section = tuple[tuple[bytes, RRset], ...]  # (owner, RRset); QUESTION as owner: the name that was asked for
@@ -41,6 +48,7 @@ class Answer(NamedTuple):
     required_glue: int
     base: bytes
     per_query: bool
+    denies_next_closer: bool
 
 
 class Found(Enum):
@@ -96,14 +104,29 @@ def substitution(match: Match, name: bytes) -> tuple[RRset, bytes]:
     return dname, name[: len(name) - len(match.node)] + dname.rdatas[0]
 
 
-def lookup(zone: Zone, qname: bytes, qtype: int) -> Answer:
-    """The answer of `zone` to (qname, qtype), class IN; `qname` is lower-case, at or below the apex."""
+def next_closer_proof(zone: Zone, answer: Answer, qname: bytes) -> bytes | None:
+    """The owner of the NSEC or NSEC3 that `answer` still needs for this name; None if it has it already."""
+    if not answer.denies_next_closer:
+        return None
+    assert zone.denial is not None, "only a chain can deny"
+    owner = zone.denial.covering(names.next_closer(qname, len(answer.base)))
+    return None if owner in proven(answer) else owner
+
+
+def proven(answer: Answer) -> frozenset[bytes]:
+    """The owners of NSEC and NSEC3 in the authority section."""
+    return frozenset(owner for owner, rrset in answer.authority if rrset.type in PROOFS)
+
+
+def lookup(zone: Zone, qname: bytes, qtype: int, dnssec_ok: bool = False) -> Answer:
+    """The answer of `zone` to (qname, qtype), class IN; `qname` is lower-case, at or below the apex. With `dnssec_ok`
+    (RFC 3225), RRSIGs and proofs go along where the zone has them."""
     first = find(zone, qname, qtype)
-    if first.found is Found.EXACT and qtype not in TARGET_OFFSET:
+    if first.found is Found.EXACT and qtype not in TARGET_OFFSET and not dnssec_ok:
         rrset = find_rrset(first.rrsets, qtype)
-        if rrset is not None:  # most of every zone, so it is kept short: data that leads to nothing else
-            return Answer(Rcode.NOERROR, True, ((QUESTION, rrset),), (), (), 0, qname, False)
-    draft = _Draft(zone, qname, qtype)
+        if rrset is not None and qtype != Type.RRSIG:  # most of every zone, so it is kept short: it leads nowhere else
+            return Answer(Rcode.NOERROR, True, ((QUESTION, rrset),), (), (), 0, qname, False, False)
+    draft = _Draft(zone, qname, qtype, dnssec_ok)
     draft.per_query = first.found is Found.DNAME
     owner, name, match = QUESTION, qname, first
     for _ in range(MAX_CHAIN):
@@ -123,8 +146,8 @@ def lookup(zone: Zone, qname: bytes, qtype: int) -> Answer:
 
 def _base(zone: Zone, qname: bytes, first: Match, draft: "_Draft") -> bytes:
     """What of the question name the answer makes use of: less of it, and more classes share one encoded answer."""
-    if not draft.answer:
-        return first.node if first.found is Found.DELEGATION else zone.apex
+    if not (draft.answer or draft.proved or draft.denies_next_closer or first.found is Found.DELEGATION):
+        return zone.apex
     return qname if first.found is Found.EXACT else first.node
 
 
@@ -135,6 +158,7 @@ class _Draft:
     zone: Zone
     qname: bytes
     qtype: int
+    dnssec_ok: bool
     rcode: Rcode = Rcode.NOERROR
     authoritative: bool = True
     answer: list[tuple[bytes, RRset]] = field(default_factory=list)
@@ -142,11 +166,15 @@ class _Draft:
     additional: list[tuple[bytes, RRset]] = field(default_factory=list)
     required_glue: int = 0
     per_query: bool = False
+    denies_next_closer: bool = False
     dname_links: int = 0
     visited: set[bytes] = field(default_factory=set)
+    denial: Nsec | Nsec3 | None = None
+    proved: set[bytes] = field(default_factory=set)  # owners of the NSEC and NSEC3 that are in `authority`
 
     def __post_init__(self) -> None:
         self.visited.add(self.qname)
+        self.denial = self.zone.denial if self.dnssec_ok else None
 
     def finish(self, base: bytes) -> Answer:
         return Answer(
@@ -158,6 +186,7 @@ class _Draft:
             self.required_glue,
             base,
             self.per_query,
+            self.denies_next_closer,
         )
 
     def step(self, owner: bytes, name: bytes, match: Match) -> bytes | None:
@@ -165,34 +194,59 @@ class _Draft:
         match match.found:
             case Found.DELEGATION:
                 self._referral(match.node)
-                return None
             case Found.DNAME:
                 return self._substitute(owner, name, match)
             case Found.NOTHING:
                 self.rcode = Rcode.NXDOMAIN  # of the last name in the chain (RFC 6604 §3)
                 self._negative()
-                return None
-            case Found.EXACT | Found.WILDCARD:
-                return self._data(owner, match.rrsets)
+                self._prove_no_name(owner, name, match.node)
+            case Found.EXACT:
+                following = self._data(owner, match.rrsets)
+                if following != NO_DATA:
+                    return following
+                self._negative()
+                self._prove_no_data(name)
+            case Found.WILDCARD:
+                following = self._data(owner, match.rrsets)
+                if following != NO_DATA:
+                    self._deny_next_closer(owner, name, match.node)  # RFC 4035 §3.1.3.3, RFC 5155 §7.2.6
+                    return following
+                self._negative()
+                self._prove_no_wildcard_data(owner, name, match.node)
+        return None
 
     def _data(self, owner: bytes, rrsets: RRsets) -> bytes | None:
+        """What a name or a wildcard has; returns the name at which to go on, None at the end, or NO_DATA."""
         if self.qtype == Type.ANY:
-            if rrsets:
-                self.answer.append((owner, rrsets[0]))  # one RRset stands for all (RFC 8482 §4.1)
+            rrset = next((rrset for rrset in rrsets if rrset.type not in BESIDE_CNAME), None)
+            if rrset is not None:
+                self._add(self.answer, owner, rrset, rrsets)  # one RRset stands for all (RFC 8482 §4.1)
+                return None
+        elif self.qtype == Type.RRSIG:
+            found = [(owner, rrset) for rrset in rrsets if rrset.type == Type.RRSIG]
+            if found:
+                self.answer += found
                 return None
         else:
             rrset = find_rrset(rrsets, self.qtype)
             if rrset is not None:
                 if (owner, rrset) not in self.answer:  # a DNAME that led back to its own owner is there already
-                    self.answer.append((owner, rrset))
+                    self._add(self.answer, owner, rrset, rrsets)
                 self._add_targets(owner, rrset)
                 return None
-            cname = find_rrset(rrsets, Type.CNAME)
-            if cname is not None and self.qtype not in BESIDE_CNAME:
-                self.answer.append((owner, cname))
-                return cname.rdatas[0].lower()
-        self._negative()
-        return None
+        cname = find_rrset(rrsets, Type.CNAME)
+        if cname is not None and self.qtype not in BESIDE_CNAME:
+            self._add(self.answer, owner, cname, rrsets)
+            return cname.rdatas[0].lower()
+        return NO_DATA
+
+    def _add(self, section: list[tuple[bytes, RRset]], owner: bytes, rrset: RRset, beside: RRsets) -> None:
+        """The RRset, and with DO the RRSIGs `beside` it that cover it (RFC 4035 §3.1.1)."""
+        section.append((owner, rrset))
+        if self.dnssec_ok:
+            rrsigs = signatures(beside, rrset.type)
+            if rrsigs is not None:
+                section.append((owner, rrsigs))
 
     def _substitute(self, owner: bytes, name: bytes, match: Match) -> bytes | None:
         """RFC 6672 §3.2: the DNAME, and a CNAME with its TTL (§3.1) made from it."""
@@ -200,7 +254,7 @@ class _Draft:
             return None  # the resolver will ask for the last name itself
         dname, substituted = substitution(match, name)
         if (match.node, dname) not in self.answer:
-            self.answer.append((match.node, dname))
+            self._add(self.answer, match.node, dname, match.rrsets)
         if len(substituted) > names.MAX_NAME_OCTETS:
             self.rcode = Rcode.YXDOMAIN  # RFC 6672 §2.2
             return None
@@ -214,15 +268,90 @@ class _Draft:
 
     def _negative(self) -> None:
         """RFC 2308 §3: the SOA, its TTL the smaller of its own and MINIMUM (§5)."""
-        self.authority.append((self.zone.apex, self.zone.negative_soa))
+        soa = self.zone.negative_soa
+        self.authority.append((self.zone.apex, soa))
+        if self.dnssec_ok:
+            rrsigs = signatures(self.zone.names[self.zone.apex], Type.SOA)
+            if rrsigs is not None:
+                self.authority.append((self.zone.apex, rrsigs._replace(ttl=min(rrsigs.ttl, soa.ttl))))
+
+    def _prove(self, owner: bytes) -> None:
+        if owner not in self.proved:
+            self.proved.add(owner)
+            self.authority += [(owner, rrset) for rrset in self.zone.proof(owner)]
+
+    def _prove_no_data(self, name: bytes) -> None:
+        """`name` exists, but not with this type: RFC 4035 §3.1.3.1, RFC 5155 §7.2.3, §7.2.4."""
+        if self.denial is None:
+            return
+        found = self.denial.matching(name)
+        if found is not None:
+            self._prove(found)
+        elif isinstance(
+            self.denial, Nsec3
+        ):  # opt-out: an insecure delegation, or an empty non-terminal above only such
+            self._prove_closest_encloser(self.denial, name)
+        else:
+            self._prove(self.denial.covering(name))  # an empty non-terminal
+
+    def _prove_no_name(self, owner: bytes, name: bytes, encloser: bytes) -> None:
+        """Neither `name` nor a wildcard exists below its closest encloser: RFC 4035 §3.1.3.2, RFC 5155 §7.2.2."""
+        if self.denial is None:
+            return
+        if isinstance(self.denial, Nsec3):
+            found = self.denial.matching(encloser)
+            if found is None:
+                encloser = self._prove_closest_encloser(self.denial, encloser)
+                self._prove(self.denial.covering(names.WILDCARD_LABEL + encloser))
+                return
+            self._prove(found)
+        self._prove(self.denial.covering(names.WILDCARD_LABEL + encloser))
+        self._deny_next_closer(owner, name, encloser)
+
+    def _prove_no_wildcard_data(self, owner: bytes, name: bytes, encloser: bytes) -> None:
+        """A wildcard covers `name`, but does not have this type: RFC 4035 §3.1.3.4, RFC 5155 §7.2.5."""
+        if self.denial is None:
+            return
+        if isinstance(self.denial, Nsec3):
+            found = self.denial.matching(encloser)
+            if found is not None:
+                self._prove(found)
+        self._prove_no_data(names.WILDCARD_LABEL + encloser)
+        self._deny_next_closer(owner, name, encloser)
+
+    def _deny_next_closer(self, owner: bytes, name: bytes, encloser: bytes) -> None:
+        if self.denial is None:
+            return
+        if owner == QUESTION:
+            self.denies_next_closer = True  # which record does it, the class does not know
+        else:
+            self._prove(self.denial.covering(names.next_closer(name, len(encloser))))
+
+    def _prove_closest_encloser(self, denial: Nsec3, name: bytes) -> bytes:
+        """The closest provable encloser of a name that opt-out left without NSEC3 (RFC 5155 §7.2.1); returns it."""
+        above = names.parent(name)
+        while (found := denial.matching(above)) is None and above != self.zone.apex:
+            name, above = above, names.parent(above)
+        if found is not None:
+            self._prove(found)
+        self._prove(denial.covering(name))
+        return above
 
     def _referral(self, cut: bytes) -> None:
-        """RFC 1034 §4.3.2 step 3b: the child's NS, and every address that we know of its targets (RFC 9471)."""
-        ns = self.zone.rrset(cut, Type.NS)
+        """RFC 1034 §4.3.2 step 3b: the child's NS, and every address that we know of its targets (RFC 9471). With DO
+        its DS, or the proof that there is none (RFC 4035 §3.1.4, RFC 5155 §7.2.7)."""
+        rrsets = self.zone.names[cut]
+        ns = find_rrset(rrsets, Type.NS)
         assert ns is not None, "zone.cuts lists owners of NS"
         self.authority.append((cut, ns))
         if not self.answer:
             self.authoritative = False
+        if self.dnssec_ok:
+            ds = find_rrset(rrsets, Type.DS)
+            if ds is None:
+                self._prove_no_data(cut)
+            else:
+                self._add(self.authority, cut, ds, rrsets)
         sibling: list[tuple[bytes, RRset]] = []
         for rdata in ns.rdatas:
             server = rdata.lower()
@@ -247,14 +376,17 @@ class _Draft:
 
     def _addresses_of_target(self, server: bytes, rrtype: int) -> list[RRset]:
         """Addresses that a query for them would get, and for name servers also those below a cut: they are glue there,
-        and there is no other way to them."""
+        and there is no other way to them. (Glue has no RRSIGs: RFC 4035 §2.2.)"""
         if not names.is_at_or_below(server, self.zone.apex):
             return []
         match = find(self.zone, server, Type.A)
         if match.found in (Found.EXACT, Found.WILDCARD):
-            return _addresses(match.rrsets)
-        return _addresses(self.zone.names.get(server, ())) if rrtype == Type.NS else []
+            return self._addresses(match.rrsets)
+        return self._addresses(self.zone.names.get(server, ())) if rrtype == Type.NS else []
 
-
-def _addresses(rrsets: RRsets) -> list[RRset]:
-    return [rrset for rrset in rrsets if rrset.type in (Type.A, Type.AAAA)]
+    def _addresses(self, rrsets: RRsets) -> list[RRset]:
+        found: list[tuple[bytes, RRset]] = []
+        for rrset in rrsets:
+            if rrset.type in (Type.A, Type.AAAA):
+                self._add(found, QUESTION, rrset, rrsets)
+        return [rrset for _, rrset in found]

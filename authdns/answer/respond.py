@@ -64,6 +64,7 @@ class _Tail:
 
     limit: int  # octets of a UDP response
     opt: bytes  # the OPT to send back, or b""
+    dnssec_ok: bool = False
 
 
 class Responder:
@@ -136,6 +137,8 @@ class Responder:
         if zone is None:
             plan = self._refused
         else:
+            if tail.dnssec_ok:
+                zone = zone.with_dnssec
             plans = zone.at.get(name) or zone.plans(name)
             plan = plans.get(qtype) or plans[OTHER_KEY]
             if plan.direct:
@@ -201,9 +204,12 @@ class Responder:
     def _ordinary(self, request: bytes, query: Query) -> bytes:
         zone = self._table.find(query.qname, query.qtype)
         qtype = query.qtype.to_bytes(2, "big")
-        plan = self._refused if zone is None else zone.plan(query.qname, query.qtype)
         form = _form(query)
         tail = self._tail(query)
+        if zone is None:
+            plan = self._refused
+        else:
+            plan = (zone.with_dnssec if tail.dnssec_ok else zone).plan(query.qname, query.qtype)
         end = HEADER_OCTETS + len(query.qname)
         if query.edns is not None and (not query.edns.options or _is_client_cookie(query.edns.options)):
             cookie = bool(query.edns.options)
@@ -216,10 +222,10 @@ class Responder:
 
     def _tail(self, query: Query) -> _Tail:
         edns = query.edns
-        opt = b"" if edns is None else opt_record(self._payload, 0, edns.dnssec_ok)
-        if self._tcp:
-            return _Tail(MAX_TCP_OCTETS, opt)
-        return _Tail(PLAIN_UDP_OCTETS if edns is None else min(edns.payload, self._payload), opt)
+        if edns is None:
+            return _Tail(MAX_TCP_OCTETS if self._tcp else PLAIN_UDP_OCTETS, b"")
+        limit = MAX_TCP_OCTETS if self._tcp else min(edns.payload, self._payload)
+        return _Tail(limit, opt_record(self._payload, 0, edns.dnssec_ok), edns.dnssec_ok)
 
     def _chaos_response(self, request: bytes, query: Query) -> bytes:
         text = self._chaos.text(query.qname) if query.qtype in (Type.TXT, Type.ANY) else None

@@ -158,8 +158,8 @@ def warning(apex: bytes, change: Change, last: Served | None, serial: int) -> st
 def content_digest(zone: Zone) -> bytes:
     """A digest of all records, whatever their order in the file and the comments around them."""
     digest = hashlib.blake2b(digest_size=16)
-    for owner in sorted(zone.names):
-        for rrset in sorted(zone.names[owner]):
+    for owner, rrsets in sorted(zone.owners()):
+        for rrset in sorted(rrsets):
             digest.update(b"%b%d %d %d " % (owner, rrset.type, rrset.ttl, len(rrset.rdatas)))
             for rdata in sorted(rrset.rdatas):
                 digest.update(len(rdata).to_bytes(2, "big") + rdata)

@@ -75,7 +75,7 @@ def _records(zone: Zone) -> Iterator[bytes]:
 def _apex_first(zone: Zone) -> Iterator[tuple[bytes, RRsets]]:
     apex_rrsets = zone.names[zone.apex]
     yield zone.apex, tuple(sorted(apex_rrsets, key=lambda rrset: rrset.type != Type.SOA))
-    for owner, rrsets in zone.names.items():
+    for owner, rrsets in zone.owners():
         if owner != zone.apex:
             yield owner, rrsets
 

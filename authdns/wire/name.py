@@ -147,10 +147,25 @@ def is_at_or_below(name: bytes, ancestor: bytes) -> bool:
     return position == cut
 
 
-def canonical_key(name: bytes) -> tuple[bytes, ...]:
+def next_closer(name: bytes, encloser_octets: int) -> bytes:
+    """The name one label longer than the closest encloser of `name` (RFC 5155 §1.3), which is that much shorter."""
+    position, end = 0, len(name) - encloser_octets
+    while True:
+        following = position + name[position] + 1
+        if following == end:
+            return name[position:]
+        position = following
+
+
+def canonical_key(name: bytes) -> bytes:
     """Sorting by this gives DNSSEC's canonical order: by labels from the right, a name before those below it.
 
-    RFC 4034 §6.1. Comparing tuples of bytes does just what is asked for there: octets are unsigned, and a label or
-    name that ends comes before one that goes on.
+    RFC 4034 §6.1. A zero octet stands between the labels, lower than any other; octets 0 and 1 inside a label are
+    written as two, which keeps their order.
     """
-    return labels(name.lower())[::-1]
+    found = labels(name.lower())
+    key = b"\0".join(found[::-1])
+    if b"\1" in key or key.count(0) >= len(found) > 0:
+        escaped = [label.replace(b"\1", b"\1\2").replace(b"\0", b"\1\1") for label in found]
+        key = b"\0".join(escaped[::-1])
+    return key

@@ -10,6 +10,7 @@ from typing import cast
 from authdns.wire import name as names
 from authdns.wire.rdata import folded, parse_soa
 from authdns.wire.types import Type, type_to_text
+from authdns.zone.denial import SHA1, Nsec, Nsec3, Parameters, is_hashed, nsec3_parameters
 from authdns.zone.problem import Place, Problems
 from authdns.zone.zone import RRset, RRsets, Zone, find_rrset
 
@@ -23,6 +24,9 @@ FIXED_RR_OCTETS = 12  # compressed owner, type, class, TTL, RDLENGTH
 _WITHOUT_NAMES = frozenset(map(int, (Type.A, Type.AAAA, Type.PTR, Type.RRSIG, Type.NSEC, Type.NSEC3)))
 
 _FIELDS = 4  # type, ttl, rdata, line
+_NSEC3 = Type.NSEC3.to_bytes(2, "big")
+_COVERED_SHIFT = 16  # while records are grouped, an RRSIG counts as covered type << _COVERED_SHIFT | RRSIG
+_TYPE_MASK = (1 << _COVERED_SHIFT) - 1
 FILE_SHIFT = 32  # a place is one integer: file number << FILE_SHIFT | line
 
 
@@ -42,6 +46,9 @@ class ZoneBuilder:
         self._places: dict[tuple[bytes, int, bytes], int] = {}
         self._ns_owners: set[bytes] = set()
         self._dname_owners: set[bytes] = set()
+        self._nsec_owners: list[bytes] = []
+        self._nsec3_owners: set[bytes] = set()
+        self._signed = False
         self._outside: set[bytes] = set()
 
     def add(self, owner: bytes, rrtype: int, ttl: int, rdata: bytes, place: int) -> None:
@@ -63,6 +70,10 @@ class ZoneBuilder:
                 self._ns_owners.add(owner)
             elif rrtype == Type.DNAME:
                 self._dname_owners.add(owner)
+        elif rrtype == Type.NSEC3:
+            self._nsec3_owners.add(owner)
+        elif rrtype == Type.NSEC:
+            self._nsec_owners.append(owner)
 
     def spell(self, owner: bytes, spelled: bytes) -> None:
         """Remember how the file writes `owner`; the first spelling stays."""
@@ -100,8 +111,10 @@ class ZoneBuilder:
                 records += sum(len(rrset.rdatas) for rrset in rrsets)
         if self.problems.errors:
             return None
+        nsec3 = self._take_nsec3(finished)
         self._add_empty_non_terminals(finished)
-        soa_rrset = find_rrset(finished[self.apex], Type.SOA)
+        apex_rrsets = finished[self.apex]
+        soa_rrset = find_rrset(apex_rrsets, Type.SOA)
         assert soa_rrset is not None, "_check_apex has seen to it"
         minimum = parse_soa(soa_rrset.rdatas[0]).minimum
         return Zone(
@@ -113,8 +126,47 @@ class ZoneBuilder:
             dnames=frozenset(self._dname_owners),
             soa_rrset=soa_rrset,
             negative_soa=soa_rrset._replace(ttl=min(soa_rrset.ttl, minimum)),
+            nsec3=MappingProxyType(nsec3),
+            denial=self._nsec3_chain(apex_rrsets, nsec3) or self._nsec_chain(apex_rrsets),
+            signed=self._signed,
             records=records,
         )
+
+    def _take_nsec3(self, finished: dict[bytes, RRsets]) -> dict[bytes, RRsets]:
+        """NSEC3 and its RRSIGs, moved out of the names that exist (RFC 5155 §7.2.8)."""
+        taken = {}
+        for owner in self._nsec3_owners:
+            nsec3: list[RRset] = []
+            others: list[RRset] = []
+            for rrset in finished.pop(owner):
+                covers = rrset.type == Type.RRSIG and rrset.rdatas[0].startswith(_NSEC3)
+                (nsec3 if covers or rrset.type == Type.NSEC3 else others).append(rrset)
+            taken[owner] = tuple(nsec3)
+            if others:
+                finished[owner] = tuple(others)
+        return taken
+
+    def _nsec3_chain(self, apex_rrsets: RRsets, nsec3: dict[bytes, RRsets]) -> Nsec3 | None:
+        """The chain of the first NSEC3PARAM that has one; others are being built or taken down (RFC 5155 §4, §7.3)."""
+        params = find_rrset(apex_rrsets, Type.NSEC3PARAM)
+        if params is None:
+            return None
+        chains: dict[Parameters, list[bytes]] = {}
+        for owner, rrsets in nsec3.items():
+            if is_hashed(owner, self.apex):
+                for rdata in rrsets[0].rdatas if rrsets[0].type == Type.NSEC3 else rrsets[1].rdatas:
+                    chains.setdefault(nsec3_parameters(rdata), []).append(owner)
+        for rdata in params.rdatas:
+            parameters = nsec3_parameters(rdata)
+            owners = chains.get(parameters)
+            # Flags other than 0 mark a chain that is not complete, or in no use (RFC 5155 §4.1.2).
+            if owners and parameters.algorithm == SHA1 and rdata[1] == 0:
+                return Nsec3.of(parameters, owners)
+        return None
+
+    def _nsec_chain(self, apex_rrsets: RRsets) -> Nsec | None:
+        """A chain begins at the apex; without that it is none."""
+        return Nsec.of(set(self._nsec_owners)) if find_rrset(apex_rrsets, Type.NSEC) else None
 
     def _add_empty_non_terminals(self, finished: dict[bytes, RRsets]) -> None:
         """Every name between an owner and the apex exists (RFC 4592 §2.2.2)."""
@@ -136,38 +188,51 @@ class ZoneBuilder:
         for i in range(0, len(fields), _FIELDS):
             rrtype, ttl, rdata = _integer(fields[i]), _integer(fields[i + 1]), fields[i + 2]
             assert isinstance(rdata, bytes)
-            rdatas = by_type.setdefault(rrtype, {})
-            key = folded(rrtype, rdata)
+            key = rdata
+            if rrtype == Type.RRSIG:
+                rrtype |= int.from_bytes(rdata[:2], "big") << _COVERED_SHIFT
+                self._signed = True
+            else:
+                key = folded(rrtype, rdata)
+            rdatas = by_type.get(rrtype)
+            if rdatas is None:
+                by_type[rrtype] = {key: rdata}
+                ttls[rrtype] = ttl
+                continue
             if key in rdatas and rrtype != Type.SOA:
                 self.problems.warning(
                     self.place(_integer(fields[i + 3])),
-                    f"{names.to_text(owner)} {type_to_text(rrtype)}: the same record was given before; one is kept",
+                    f"{names.to_text(owner)} {_type_text(rrtype)}: the same record was given before; one is kept",
                 )
             rdatas.setdefault(key, rdata)
-            known = ttls.setdefault(rrtype, ttl)
+            known = ttls[rrtype]
             if ttl != known:
                 ttls[rrtype] = min(known, ttl)
                 self.problems.warning(
                     self.place(_integer(fields[i + 3])),
-                    f"{names.to_text(owner)} {type_to_text(rrtype)}: TTL {ttl} differs from {known} in the same RRset "
+                    f"{names.to_text(owner)} {_type_text(rrtype)}: TTL {ttl} differs from {known} in the same RRset "
                     f"(RFC 2181 §5.2); {min(known, ttl)} is used for all",
                 )
         self._check_caps(owner, by_type)
-        return tuple(RRset(rrtype, ttls[rrtype], tuple(rdatas.values())) for rrtype, rdatas in by_type.items())
+        return tuple(
+            [RRset(rrtype & _TYPE_MASK, ttls[rrtype], tuple(rdatas.values())) for rrtype, rdatas in by_type.items()]
+        )
 
     def _check_caps(self, owner: bytes, by_type: dict[int, dict[bytes, bytes]]) -> None:
         if len(by_type) > MAX_TYPES_PER_NAME:
-            self.problems.error(
-                self.place_of(owner, next(iter(by_type))),
-                f"{names.to_text(owner)} has {len(by_type)} record types, at most {MAX_TYPES_PER_NAME} are possible",
-            )
+            types = sum(rrtype <= _TYPE_MASK for rrtype in by_type)
+            if types > MAX_TYPES_PER_NAME or len(by_type) > 2 * MAX_TYPES_PER_NAME:
+                self.problems.error(
+                    self.place_of(owner, next(iter(by_type)) & _TYPE_MASK),
+                    f"{names.to_text(owner)} has {types} record types, at most {MAX_TYPES_PER_NAME} are possible",
+                )
         room = MAX_MESSAGE_OCTETS - HEADER_OCTETS - len(owner) - 4
         for rrtype, rdatas in by_type.items():
             octets = sum(map(len, rdatas)) + FIXED_RR_OCTETS * len(rdatas)
             if octets > room:
                 self.problems.error(
-                    self.place_of(owner, rrtype),
-                    f"{names.to_text(owner)} {type_to_text(rrtype)}: {len(rdatas)} records need {octets} octets; an "
+                    self.place_of(owner, rrtype & _TYPE_MASK),
+                    f"{names.to_text(owner)} {_type_text(rrtype)}: {len(rdatas)} records need {octets} octets; an "
                     f"answer holds at most {room}, so nobody could ever ask for them",
                 )
 
@@ -191,6 +256,11 @@ class ZoneBuilder:
             f"{names.to_text(owner)} lies outside the zone {names.to_text(self.apex)}; "
             "a name that ends in a dot is absolute",
         )
+
+
+def _type_text(grouped: int) -> str:
+    covered = grouped >> _COVERED_SHIFT
+    return f"RRSIG of {type_to_text(covered)}" if covered else type_to_text(grouped)
 
 
 def _integer(field: int | bytes) -> int:

@@ -20,9 +20,9 @@ from authdns.zone.zone import RRset, Zone
 def print_zone(zone: Zone) -> Iterator[str]:
     """The lines, without line ends: the SOA, then every other record. Owners are spelled as the file spelled them."""
     yield from _lines(zone.spelling.get(zone.apex, zone.apex), zone.soa_rrset)
-    for owner in sorted(zone.names, key=names.canonical_key):
+    for owner, rrsets in sorted(zone.owners(), key=lambda found: names.canonical_key(found[0])):
         spelled = zone.spelling.get(owner, owner)
-        for rrset in sorted(zone.names[owner]):
+        for rrset in sorted(rrsets):
             if rrset.type != Type.SOA:
                 yield from _lines(spelled, rrset)
 

@@ -1,7 +1,9 @@
 """The immutable Zone: what every answer and every transfer is made from.
 
-`names` holds every name that exists in the zone, empty non-terminals included (RFC 4592 §2.2.2, with no RRsets).
-The facts that a lookup needs (zone cuts, DNAMEs) are computed once, by the builder, never per query.
+`names` holds every name that exists in the zone, empty non-terminals included (RFC 4592 §2.2.2, with no RRsets). The
+owners of NSEC3 are not among them: they exist for those who know the hash, but no query finds them (RFC 5155 §7.2.8).
+The facts that a lookup needs (zone cuts, DNAMEs, the chain of denial) are computed once, by the builder, never per
+query.
 """
 
 from collections.abc import Iterator, Mapping
@@ -10,10 +12,14 @@ from typing import NamedTuple
 
 from authdns.wire.rdata import Soa, parse_soa
 from authdns.wire.types import Type
+from authdns.zone.denial import Nsec, Nsec3
 
 
 class RRset(NamedTuple):
-    """`rdatas` are uncompressed wire bytes in file order, names inside them as spelled; `ttl` is in seconds."""
+    """`rdatas` are uncompressed wire bytes in file order, names inside them as spelled; `ttl` is in seconds.
+
+    The RRSIGs of a name are one RRset for each type that they cover: together they are none (RFC 4035 §2.2).
+    """
 
     type: int
     ttl: int
@@ -30,6 +36,15 @@ def find_rrset(rrsets: RRsets, rrtype: int) -> RRset | None:
     return None
 
 
+def signatures(rrsets: RRsets, covered: int) -> RRset | None:
+    """The RRSIGs that cover the RRset of that type (RFC 4034 §3.1.1)."""
+    start = covered.to_bytes(2, "big")
+    for rrset in rrsets:
+        if rrset.type == Type.RRSIG and rrset.rdatas[0].startswith(start):
+            return rrset
+    return None
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Zone:
     """A complete, checked version of one zone.
@@ -37,7 +52,9 @@ class Zone:
     `apex` and the keys of `names` are lower-case wire names, the `longest` of so many octets; `spelling` has the owner
     names that the file wrote otherwise. `cuts` are the delegations (NS below the apex, not themselves below another
     cut), `dnames` the owners of DNAME. `soa_rrset` stands for itself, `negative_soa` is the same with the TTL of
-    negative answers: the smaller of its own and MINIMUM (RFC 2308 §5). `records` counts RRs.
+    negative answers: the smaller of its own and MINIMUM (RFC 2308 §5). `nsec3` holds NSEC3 and the RRSIGs that cover
+    it, by owner; `denial` is the chain that negative answers are proved with, if there is one; `signed` says whether
+    any RRset has an RRSIG. `records` counts RRs.
     """
 
     apex: bytes
@@ -48,6 +65,9 @@ class Zone:
     dnames: frozenset[bytes]
     soa_rrset: RRset
     negative_soa: RRset
+    nsec3: Mapping[bytes, RRsets]
+    denial: Nsec | Nsec3 | None
+    signed: bool
     records: int
 
     @property
@@ -84,10 +104,23 @@ class Zone:
                 low = middle + 1
         return suffixes[low]
 
+    def owners(self) -> Iterator[tuple[bytes, RRsets]]:
+        """Everything that the zone holds, by lower-case owner, NSEC3 last."""
+        yield from self.names.items()
+        yield from self.nsec3.items()
+
+    def proof(self, owner: bytes) -> RRsets:
+        """The NSEC or NSEC3 at an owner that `denial` named, and the RRSIGs that cover it."""
+        found = self.nsec3.get(owner)
+        if found is None:
+            rrsets = self.names[owner]
+            found = tuple(filter(None, (find_rrset(rrsets, Type.NSEC), signatures(rrsets, Type.NSEC))))
+        return found
+
     def iterate(self) -> Iterator[tuple[bytes, RRset]]:
         """Every RRset with its owner as spelled; the SOA first (RFC 5936 §2.2)."""
         yield self.spelling.get(self.apex, self.apex), self.soa_rrset
-        for owner, rrsets in self.names.items():
+        for owner, rrsets in self.owners():
             spelled = self.spelling.get(owner, owner)
             for rrset in rrsets:
                 if rrset.type != Type.SOA:
