@@ -8,17 +8,18 @@ from hypothesis import strategies as st
 from authdns.answer.classes import Position, position_of, positions, representative, types_that_matter
 from authdns.answer.compiler import Plan, encode, heads
 from authdns.answer.executor import MAX_KEPT_POSITIONS, ServedZone, UnavailableZone, ZoneTable
-from authdns.answer.lookup import Answer, lookup
+from authdns.answer.lookup import Answer, lookup, next_closer_proof
 from authdns.answer.respond import Responder
 from authdns.wire import name as names
 from authdns.wire.message import QUESTION, Encoder
 from authdns.wire.types import Type, type_from_text
-from authdns.zone.zone import Zone
-from tests.unit.answer.zones import QUERY_TYPES, query_names, random_zones, zone_from_text
+from authdns.zone.zone import RRsets, Zone
+from tests.unit.answer.zones import SIGNED, SIGNED_QUERY_TYPES, query_names, random_zones, zone_from_text
 
 
-def query(qname: bytes, qtype: int, payload: int | None = None) -> bytes:
-    opt = b"" if payload is None else b"\0\0\x29" + payload.to_bytes(2, "big") + bytes(6)
+def query(qname: bytes, qtype: int, payload: int | None = None, dnssec_ok: bool = False) -> bytes:
+    flags = b"\x80\0" if dnssec_ok else b"\0\0"
+    opt = b"" if payload is None else b"\0\0\x29" + payload.to_bytes(2, "big") + b"\0\0" + flags + b"\0\0"
     header = b"\x12\x34\1\0\0\1\0\0\0\0\0" + bytes([payload is not None])
     return header + qname + qtype.to_bytes(2, "big") + b"\0\1" + opt
 
@@ -32,24 +33,44 @@ class DirectEncoder(Encoder):
         self._known = {suffix: offset + longer for suffix, offset in self._offsets.items()}
         self._body_at += longer
 
+    def alone(self, qname: bytes, base: bytes, owner: bytes, rrsets: RRsets) -> None:
+        """RRsets of one owner that are compressed against the question and themselves, nothing else."""
+        other = DirectEncoder(qname, base)
+        other._body_at += len(self.wire)
+        for rrset in rrsets:
+            other.rrset(owner, rrset.type, rrset.ttl, rrset.rdatas)
+        self.wire += other.wire
 
-def expected_response(answer: Answer, qname: bytes, qtype: int, limit: int, opt: bytes) -> bytes:
+
+def expected_response(zone: Zone, answer: Answer, qname: bytes, qtype: int, limit: int, opt: bytes) -> bytes:
     """What the semantics say, put on the wire without classes, plans or patching."""
     encoder = DirectEncoder(qname, answer.base)
-    sections = (answer.answer, answer.authority, answer.additional)
+    authority = [(owner, (rrset,)) for owner, rrset in answer.authority]
+    missing = next_closer_proof(zone, answer, qname.lower())
+    if missing is not None:
+        authority.append((missing, zone.proof(missing)))
+    sections = (
+        [(owner, (rrset,)) for owner, rrset in answer.answer],
+        authority,
+        [(owner, (rrset,)) for owner, rrset in answer.additional],
+    )
     counts = [0, 0, 0]
     sent = 0
-    needed = len(answer.answer) + len(answer.authority) + answer.required_glue
+    needed = len(sections[0]) + len(sections[1]) + answer.required_glue
     room = limit - 12 - len(qname) - 4 - len(opt)
     kept = b""
     for number, section in enumerate(sections):
-        for owner, rrset in section:
-            encoder.rrset(owner, rrset.type, rrset.ttl, rrset.rdatas)
+        for owner, rrsets in section:
+            if owner == missing and rrsets == zone.proof(missing):
+                encoder.alone(qname, answer.base, owner, rrsets)
+            else:
+                for rrset in rrsets:
+                    encoder.rrset(owner, rrset.type, rrset.ttl, rrset.rdatas)
             if len(encoder.wire) > room:
                 flags = heads(int(answer.rcode), answer.authoritative, sent < needed, (counts[0], counts[1], counts[2]))
                 return b"\x12\x34" + flags[5 if opt else 1] + qname + qtype.to_bytes(2, "big") + b"\0\1" + kept + opt
             sent += 1
-            counts[number] += len(rrset.rdatas)
+            counts[number] += sum(len(rrset.rdatas) for rrset in rrsets)
             kept = bytes(encoder.wire)
     flags = heads(int(answer.rcode), answer.authoritative, False, (counts[0], counts[1], counts[2]))
     return b"\x12\x34" + flags[5 if opt else 1] + qname + qtype.to_bytes(2, "big") + b"\0\1" + kept + opt
@@ -62,42 +83,53 @@ def responder_for(zone: Zone, *, tcp: bool = False) -> Responder:
 
 
 @settings(max_examples=600, deadline=None)
-@given(random_zones(), st.lists(st.tuples(query_names(), st.sampled_from(QUERY_TYPES)), min_size=1, max_size=12))
+@given(
+    random_zones(("plain", *SIGNED)),
+    st.lists(st.tuples(query_names(), st.sampled_from(SIGNED_QUERY_TYPES)), min_size=1, max_size=12),
+)
 def test_the_executor_answers_what_lookup_says_byte_for_byte(zone: Zone, queries: list[tuple[bytes, str]]) -> None:
     responder = responder_for(zone)
     for qname, rrtype in queries:
         qtype = type_from_text(rrtype)
-        answer = lookup(zone, qname.lower(), qtype)
-        for payload in (None, 600, 1232):
-            opt = b"" if payload is None else b"\0\0\x29\x04\xd0" + bytes(6)
-            got = responder.respond(query(qname, qtype, payload))
-            assert got == expected_response(answer, qname, qtype, payload or 512, opt)
+        for payload, dnssec_ok in ((None, False), (600, False), (1232, False), (600, True), (1232, True)):
+            answer = lookup(zone, qname.lower(), qtype, dnssec_ok)
+            opt = b"" if payload is None else b"\0\0\x29\x04\xd0\0\0" + (b"\x80\0" if dnssec_ok else b"\0\0") + bytes(2)
+            got = responder.respond(query(qname, qtype, payload, dnssec_ok))
+            assert got == expected_response(zone, answer, qname, qtype, payload or 512, opt)
 
 
 @settings(max_examples=300, deadline=None)
-@given(random_zones(), query_names(), query_names(), st.sampled_from(QUERY_TYPES))
-def test_two_queries_of_one_class_have_one_answer(zone: Zone, one: bytes, other: bytes, rrtype: str) -> None:
+@given(
+    random_zones(("plain", *SIGNED)),
+    query_names(),
+    query_names(),
+    st.sampled_from(SIGNED_QUERY_TYPES),
+    st.booleans(),
+)
+def test_two_queries_of_one_class_have_one_answer(
+    zone: Zone, one: bytes, other: bytes, rrtype: str, dnssec_ok: bool
+) -> None:
     one, other, qtype = one.lower(), other.lower(), type_from_text(rrtype)
     if position_of(zone, one) == position_of(zone, other):
-        first, second = lookup(zone, one, qtype), lookup(zone, other, qtype)
+        first, second = lookup(zone, one, qtype, dnssec_ok), lookup(zone, other, qtype, dnssec_ok)
         assert first.per_query == second.per_query
         if not first.per_query:
             assert first == second
 
 
 @settings(max_examples=200, deadline=None)
-@given(random_zones(), st.integers(1, 65535))
-def test_types_that_do_not_matter_all_get_the_answer_to_other(zone: Zone, qtype: int) -> None:
+@given(random_zones(("plain", *SIGNED)), st.integers(1, 65535), st.booleans())
+def test_types_that_do_not_matter_all_get_the_answer_to_other(zone: Zone, qtype: int, dnssec_ok: bool) -> None:
     for position in positions(zone):
         qname = representative(zone, position)
         assert qname is not None
         assert position_of(zone, qname) == position
         if qtype not in types_that_matter(zone, qname):
-            assert lookup(zone, qname, qtype) == lookup(zone, qname, 0)
+            assert lookup(zone, qname, qtype, dnssec_ok) == lookup(zone, qname, 0, dnssec_ok)
 
 
 @settings(max_examples=200, deadline=None)
-@given(random_zones())
+@given(random_zones(("plain", *SIGNED)))
 def test_every_class_of_a_zone_compiles_to_a_response_that_decodes(zone: Zone) -> None:
     served = ServedZone(zone)
     served.compile_all()
@@ -106,9 +138,10 @@ def test_every_class_of_a_zone_compiles_to_a_response_that_decodes(zone: Zone) -
         qname = representative(zone, position)
         assert qname is not None
         for qtype in types_that_matter(zone, qname) | {65280}:
-            response = responder.respond(query(qname, qtype))
-            assert isinstance(response, bytes)
-            dns.message.from_wire(response)
+            for dnssec_ok in (False, True):
+                response = responder.respond(query(qname, qtype, 1232, dnssec_ok))
+                assert isinstance(response, bytes)
+                dns.message.from_wire(response)
 
 
 def test_a_position_below_a_name_of_254_octets_has_no_representative() -> None:

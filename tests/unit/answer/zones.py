@@ -3,6 +3,8 @@
 They go through the builder, not through the checks: the semantics must hold for odd zones as well.
 """
 
+import dns.dnssec
+import dns.name
 import dns.rdata
 import dns.rdataclass
 from hypothesis import strategies as st
@@ -16,7 +18,11 @@ from authdns.zone.zone import Zone
 SOA = "ns1.example.com. hostmaster.example.com. 7 3600 900 604800 300"
 
 
-def zone_from_records(apex: str, records: list[tuple[str, int, str, str]]) -> Zone:
+Record = tuple[str, int, str, str]  # owner, TTL, type, data
+SIGNED = ("nsec", "nsec3", "opt-out")  # ways in which `signed` makes a chain of denial
+
+
+def zone_from_records(apex: str, records: list[Record]) -> Zone:
     """`records` are (owner, TTL, type, data), everything absolute."""
     problems = Problems()
     builder = ZoneBuilder(names.from_text(apex).lower(), problems, ["test"])
@@ -44,6 +50,60 @@ def zone_from_text(text: str, apex: str = "example.com.") -> Zone:
     return zone_from_records(apex, records)
 
 
+def signed(records: list[Record], how: str, apex: str = "example.com.", iterations: int = 1) -> list[Record]:
+    """The records with RRSIGs (which nobody could verify) and a chain of denial, by RFC 4035 §2 and RFC 5155 §7.1.
+
+    Made with dnspython alone: what is tested has another idea of canonical order and hashes.
+    """
+    top = dns.name.from_text(apex)
+    by_owner: dict[dns.name.Name, dict[str, int]] = {}
+    for owner, ttl, rrtype, _ in records:
+        types = by_owner.setdefault(dns.name.from_text(owner).canonicalize(), {})
+        types[rrtype] = min(ttl, types.get(rrtype, ttl))
+    cuts = {owner for owner, types in by_owner.items() if "NS" in types and owner != top}
+
+    def is_hidden(name: dns.name.Name) -> bool:
+        return any(name != cut and name.is_subdomain(cut) for cut in cuts)
+
+    made = []
+    chained = {}  # owner -> types for the bitmap
+    for owner, types in by_owner.items():
+        if is_hidden(owner):
+            continue
+        own = {"NS", "DS"} if owner in cuts else set(types)
+        covered = sorted(own & set(types) - ({"NS"} if owner in cuts else set()))
+        made += [_rrsig(owner, types[rrtype], rrtype, apex) for rrtype in covered]
+        chained[owner] = sorted(own & set(types))
+    if how == "nsec":
+        ordered = sorted(chained)
+        for owner, following in zip(ordered, [*ordered[1:], top], strict=True):
+            made.append((str(owner), 300, "NSEC", f"{following} {' '.join([*chained[owner], 'RRSIG', 'NSEC'])}"))
+            made.append(_rrsig(owner, 300, "NSEC", apex))
+        return records + made
+    if how == "opt-out":
+        for owner in [owner for owner, types in chained.items() if types == ["NS"] and owner != top]:
+            del chained[owner]
+    for owner in list(chained):  # empty non-terminals have a place in this chain
+        while owner != top:
+            chained.setdefault(owner, [])
+            owner = owner.parent()
+    made.append((apex, 0, "NSEC3PARAM", f"1 0 {iterations} ABCD"))
+    made.append(_rrsig(top, 0, "NSEC3PARAM", apex))
+    hashed = sorted((dns.dnssec.nsec3_hash(owner, "ABCD", iterations, 1), types) for owner, types in chained.items())
+    flags = int(how == "opt-out")
+    for (digest, types), (following, _) in zip(hashed, [*hashed[1:], hashed[0]], strict=True):
+        data = f"1 {flags} {iterations} ABCD {following} {' '.join([*types, 'RRSIG'] if types else [])}"
+        owner = dns.name.from_text(f"{digest}.{apex}")
+        made += [(str(owner), 300, "NSEC3", data), _rrsig(owner, 300, "NSEC3", apex)]
+    return records + made
+
+
+def _rrsig(owner: dns.name.Name, ttl: int, rrtype: str, apex: str) -> Record:
+    labels = len(owner) - 1 - owner.is_wild()
+    data = f"{rrtype} 13 {labels} {ttl} 20480101000000 20260101000000 4711 {apex} {'A' * 86}=="
+    return (str(owner), ttl, "RRSIG", data)
+
+
 # Few labels, so that names meet: wildcards, cuts and non-terminals end up above and below each other.
 LABELS = ("a", "b", "*", "ns", "A", "x" * 63, "\\000", "a\\.b")
 
@@ -55,7 +115,7 @@ def owner_names(draw: st.DrawFn) -> str:
 
 
 @st.composite
-def random_records(draw: st.DrawFn) -> tuple[str, int, str, str]:
+def random_records(draw: st.DrawFn) -> Record:
     rrtype = draw(
         st.sampled_from(["A", "AAAA", "TXT", "NS", "CNAME", "MX", "DNAME", "SRV", "DS", "HTTPS", "TYPE731", "PTR"])
     )
@@ -75,14 +135,16 @@ def random_records(draw: st.DrawFn) -> tuple[str, int, str, str]:
 
 
 @st.composite
-def random_zones(draw: st.DrawFn) -> Zone:
-    """A zone of up to a dozen random records besides SOA and NS."""
+def random_zones(draw: st.DrawFn, how: tuple[str, ...] = ("plain",)) -> Zone:
+    """A zone of up to a dozen random records besides SOA and NS, signed in one of those ways."""
     records = [("example.com.", 3600, "SOA", SOA), ("example.com.", 3600, "NS", "ns1.example.com.")]
     extra = draw(st.lists(random_records(), max_size=12))
     if draw(st.booleans()):  # an RRset that does not fit into a datagram
         owner = draw(owner_names())
         extra += [(owner, 60, "A", f"198.51.100.{i}") for i in range(100)]
-    return zone_from_records("example.com.", records + extra)
+    records += extra
+    way = draw(st.sampled_from(how))
+    return zone_from_records("example.com.", records if way == "plain" else signed(records, way))
 
 
 @st.composite
@@ -96,3 +158,4 @@ def query_names(draw: st.DrawFn) -> bytes:
 
 
 QUERY_TYPES = ("A", "AAAA", "TXT", "NS", "CNAME", "MX", "DNAME", "SOA", "DS", "ANY", "TYPE731", "TYPE65280", "HTTPS")
+SIGNED_QUERY_TYPES = (*QUERY_TYPES, "RRSIG", "NSEC", "NSEC3", "NSEC3PARAM")
