@@ -21,6 +21,7 @@ class Type(IntEnum):
     MINFO = 14
     MX = 15
     TXT = 16
+    SIG = 24
     KEY = 25
     AAAA = 28
     NXT = 30
@@ -28,11 +29,15 @@ class Type(IntEnum):
     DNAME = 39
     OPT = 41
     DS = 43
+    SSHFP = 44
     RRSIG = 46
     NSEC = 47
     DNSKEY = 48
     NSEC3 = 50
     NSEC3PARAM = 51
+    TLSA = 52
+    CDS = 59
+    CDNSKEY = 60
     SVCB = 64
     HTTPS = 65
     TKEY = 249
@@ -42,6 +47,8 @@ class Type(IntEnum):
     MAILB = 253
     MAILA = 254
     ANY = 255
+    CAA = 257
+    DLV = 32769
 
 
 class Class(IntEnum):
@@ -82,6 +89,30 @@ class Flag(IntEnum):
     CD = 0x0010
 
 
+# Assigned (IANA, "Resource Record (RR) TYPEs"), seen in the type bitmaps that other programs write, and not by name in
+# every release of dnspython that will do.
+_MORE_NAMES = {
+    "EID": 31,
+    "NIMLOC": 32,
+    "ATMA": 34,
+    "SINK": 40,
+    "RKEY": 57,
+    "TALINK": 58,
+    "DSYNC": 66,
+    "HHIT": 67,
+    "BRID": 68,
+    "UINFO": 100,
+    "UID": 101,
+    "GID": 102,
+    "NXNAME": 128,
+    "DOA": 259,
+    "RESINFO": 261,
+    "WALLET": 262,
+    "CLA": 263,
+    "IPN": 264,
+    "KEYDATA": 65533,  # BIND's own
+}
+
 # Types that exist only in queries and messages, never in a zone (RFC 6895 §3.1: 128-255 are Q and meta types).
 META_TYPES = frozenset({Type.OPT, *range(128, 256)})
 
@@ -92,7 +123,10 @@ def type_to_text(rrtype: int) -> str:
 
 
 def type_from_text(text: str) -> int:
-    """The inverse of `type_to_text`; raises ValueError for a word that is no type."""
+    """The inverse of `type_to_text`, in either case, for more words; raises ValueError for a word that is no type."""
+    more = _MORE_NAMES.get(text.upper())
+    if more is not None:
+        return more
     try:
         return int(dns.rdatatype.from_text(text))
     except dns.rdatatype.UnknownRdatatype:

@@ -49,6 +49,14 @@ class Fault(ValueError):
         self.message = message
 
 
+def shown(text: bytes) -> str:
+    """For a message: short, printable."""
+    shown = text.decode("utf-8", "backslashreplace")
+    if len(shown) > 60:
+        shown = shown[:57] + "..."
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in shown) or '""'
+
+
 class Entry:
     """The tokens of one record or directive.
 

@@ -10,6 +10,7 @@ import pytest
 from authdns.wire.types import type_to_text
 from authdns.zone.reader import read_zone
 from tests.peers.availability import binary_of
+from tests.peers.signing import HOW, sign
 from tests.unit.zone.reading import APEX, HEAD
 
 Found = set[tuple[str, int, str, bytes]]
@@ -97,6 +98,26 @@ h DNAME example.net.
 i RP m t
 j DS 60485 5 1 2BB183AF5F22588179A53B0A98631FAD1A292118
 """,
+    "a signed zone's types": """\
+a RRSIG A 13 3 300 1797778482 20261120145442 15812 Example.COM. SB3QlrRUYBsp//u78zp8OG3w
+ RRSIG TYPE4711 RSASHA256 3 300 (
+\t\t20261220145442 20261120145442 15812 @
+\t\tSB3QlrRUYBsp//u7
+\t\t8zp8OG3w )
+ NSEC b.Example.com. ( A
+\tRRSIG NSEC TYPE4711 TYPE65535 )
+2T7B4G4VSA5SMI47K61MV5BV1A22BOJR NSEC3 1 1 10 AABB (
+\t0p9mhaveqvm6t7vbl5lop2u3t2rp3tom )
+0p9mhaveqvm6t7vbl5lop2u3t2rp3tom NSEC3 1 0 0 - 2T7B4G4VSA5SMI47K61MV5BV1A22BOJR A RRSIG
+@ NSEC3PARAM 1 0 0 -
+@ DNSKEY 257 3 ECDSAP256SHA256 (
+\tSB3QlrRUYBsp//u78zp8OG3wrZkA/S+tI+u8oeqG/9ho1NuQWok8
+\tJXNv/JyFFhVuVm9OuMoTAzDjqjVoS6Cjfw== ) ; KSK; alg = ECDSAP256SHA256 ; key id = 43186
+@ CDS 0 0 0 00
+@ CDNSKEY 0 3 0 AA==
+b KEY 512 3 8 AQPSKmynfzW4kyBv015MUG2DeIQ3Cbl+
+b DLV 60485 5 1 2BB183AF5F22588179A53B0A 98631FAD1A292118
+""",
     "generate": r"""
 $GENERATE 1-3 h$ A 192.0.2.$
 $GENERATE 0-20/10 ${0,3,d} 60 IN CNAME h${1}
@@ -113,6 +134,23 @@ $INCLUDE sub/part other.example.com.
 b A 192.0.2.1
 """,
 }
+# To be signed: what is different from the rest to a signer, or in its text.
+TO_SIGN = (
+    HEAD
+    + """\
+Www 60 A 192.0.2.1
+ AAAA 2001:db8::1
+* MX 10 ns
+alias CNAME www
+a.b.c TXT "a\\"b;" "(" ""
+_443._tcp TLSA 3 1 1 d2abde240d7cd3ee6b4b28c54df034b97983a1d16e8a410e4561cb106618e971
+sub NS ns.sub
+ns.sub A 192.0.2.2
+safe NS ns.example.net.
+safe DS 60485 8 2 D4B7D520E7BB5F0F67674A0CCEB1E3E0614B93C4F9E99B8383F6A1E4469DA50A
+d DNAME example.net.
+"""
+)
 BIND_ONLY = {"includes", "generate", "escapes"}  # dnspython: other paths, no nibbles, other escapes
 
 
@@ -151,8 +189,25 @@ def test_dnspython_reads_the_same(name: str, zone_file: Path) -> None:
 @pytest.mark.parametrize("name", TRICKY)
 @pytest.mark.parametrize("line_end", ["\n", "\r\n"])
 def test_bind_reads_the_same(name: str, line_end: str, zone_file: Path) -> None:
-    binary = binary_of("named-compilezone")
     zone_file.write_bytes((HEAD + TRICKY[name]).replace("\n", line_end).encode())
+    assert ours(zone_file) == dnspythons(compiled_by_bind(zone_file))
+
+
+@pytest.mark.interop
+@pytest.mark.parametrize("how", HOW)
+def test_a_signed_zone_means_the_same_to_dnspython_and_bind(how: str, zone_file: Path) -> None:
+    for program in ("dnssec-signzone", "ldns-signzone", "kzonesign"):
+        binary_of(program)
+    zone_file.write_text(TO_SIGN)
+    signed = sign(zone_file, "example.com.", how, zone_file.parent / "signed")
+    found = ours(signed)
+    assert len({record for record in found if record[2] == "RRSIG"}) > 10
+    assert found == dnspythons(signed.read_text())
+    assert found == dnspythons(compiled_by_bind(signed))
+
+
+def compiled_by_bind(zone_file: Path) -> str:
+    binary = binary_of("named-compilezone")
     checks = ["-i", "local", "-k", "ignore", "-m", "ignore", "-n", "ignore", "-r", "ignore", "-s", "full"]
     done = subprocess.run(
         [binary, *checks, "-o", "-", "example.com", zone_file.name],
@@ -162,7 +217,7 @@ def test_bind_reads_the_same(name: str, line_end: str, zone_file: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert ours(zone_file) == dnspythons(done.stdout)
+    return done.stdout
 
 
 @pytest.mark.interop
