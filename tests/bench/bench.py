@@ -36,6 +36,10 @@ LOADS: dict[str, Callable[[], list[Query]]] = {
     "mixed": workload.mixed,
     "nxdomain": workload.nxdomain,
     "one": workload.one,
+    "signed": workload.signed,
+    "denied": workload.denied,
+    "signed-nsec3": workload.signed_nsec3,
+    "denied-nsec3": workload.denied_nsec3,
     "million": workload.million,
 }
 WARM_UP_SECONDS = 0.3
@@ -159,16 +163,20 @@ class Bench:
         )
 
     def small_zone(self, folder: Path) -> None:
-        """The loads on the zone of some 1,000 names, all servers running side by side."""
+        """The loads on the zone of some 1,000 names, plain and signed, all servers running side by side."""
         loads = [load for load in self.options.loads if load != "million"]
         if not loads:
             return
         file = folder / "small.zone"
         workload.write_small_zone(file)
+        zones = [Zone(workload.SMALL_ZONE, file=file)]
+        for zone in workload.SIGNED_ZONES:
+            workload.write_signed_zone(folder / f"{zone}.zone", zone)
+            zones.append(Zone(zone, file=folder / f"{zone}.zone"))
         with ExitStack() as stack:
             servers = []
             for name in self.options.servers:
-                server = self.server(name, folder / "small", workload.SMALL_ZONE, file)
+                server = self.server(name, folder / "small", zones)
                 stack.callback(server.stop)
                 with self.failing_alone(server):
                     server.start()
@@ -185,7 +193,7 @@ class Bench:
         with ExitStack() as stack:
             servers = []
             for name in self.options.servers:
-                server = self.server(name, folder / "large", workload.LARGE_ZONE, file)
+                server = self.server(name, folder / "large", [Zone(workload.LARGE_ZONE, file=file)])
                 stack.callback(server.stop)
                 with self.failing_alone(server):
                     seconds = self.seconds_to_first_answer(server)
@@ -209,8 +217,8 @@ class Bench:
             self.report.failures.append(f"{server.name}: {error}")
             progress(f"{server.name} failed: {str(error).splitlines()[0]}")
 
-    def server(self, name: str, folder: Path, zone: str, file: Path) -> NameServer:
-        return SERVERS[name](folder / name, [Zone(zone, file=file)], cores=self.server_core, quiet=True)
+    def server(self, name: str, folder: Path, zones: list[Zone]) -> NameServer:
+        return SERVERS[name](folder / name, zones, cores=self.server_core, quiet=True)
 
     def seconds_to_first_answer(self, server: NameServer) -> float:
         progress(f"{server.name}: reading a million records")

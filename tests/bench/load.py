@@ -29,17 +29,19 @@ from tests.peers.process import pinned_to
 
 SOURCE = Path(__file__).with_name("load.c")
 OPT = bytes.fromhex("00 0029 04d0 00000000 0000")  # the root, OPT, 1232 octets, version 0, no options
+OPT_DO = bytes.fromhex("00 0029 04d0 00008000 0000")
 SLACK_SECONDS = 30.0  # how long after its time a generator may still take to end
 MAX_QUERIES = 2_000_000_000
 
 
 class Query(NamedTuple):
-    """A question and the rcode that answers it."""
+    """A question and the rcode that answers it; `dnssec_ok` needs EDNS."""
 
     name: str
     type: str
     rcode: str = "NOERROR"
     edns: bool = False
+    dnssec_ok: bool = False
 
 
 @dataclass(frozen=True)
@@ -232,8 +234,9 @@ def encode(query: Query) -> bytes:
         name = dns.name.from_text(query.name).to_wire() or b""
     else:
         name = b"".join(bytes([len(label)]) + label.encode() for label in labels) + b"\0"
+    opt = OPT_DO if query.dnssec_ok else OPT
     rdtype = RDTYPES.get(query.type) or dns.rdatatype.from_text(query.type)
-    return header + name + rdtype.to_bytes(2, "big") + b"\0\1" + (OPT if query.edns else b"")
+    return header + name + rdtype.to_bytes(2, "big") + b"\0\1" + (opt if query.edns else b"")
 
 
 RDTYPES = {"A": 1, "NS": 2, "CNAME": 5, "SOA": 6, "MX": 15, "TXT": 16, "AAAA": 28, "SRV": 33}

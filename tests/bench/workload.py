@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import random
+import shutil
 import string
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tests.bench.load import Query
+from tests.peers.signing import sign
 
 SMALL_ZONE = "small.example"
 LARGE_ZONE = "large.example"
+SIGNED_ZONES = {"signed-nsec.example": "nsec", "signed-nsec3.example": "nsec3"}  # as tests/peers/signing calls it
 LARGE_NAMES = 1_000_000
 SEED = 20_240_229
 
@@ -32,9 +36,9 @@ ns2 AAAA 2001:db8::2
 HOSTS, MAILS, ALIASES, CUTS = 600, 150, 100, 100  # some 1,000 names altogether
 
 
-def write_small_zone(path: Path) -> None:
+def write_small_zone(path: Path, zone: str = SMALL_ZONE) -> None:
     """Some 1,000 names: hosts, mail domains, aliases, delegations, a wildcard."""
-    lines = [HEAD.format(zone=SMALL_ZONE), "@ MX 10 mx1", "@ MX 20 mx2", "mx1 A 192.0.2.3", "mx2 A 192.0.2.4"]
+    lines = [HEAD.format(zone=zone), "@ MX 10 mx1", "@ MX 20 mx2", "mx1 A 192.0.2.3", "mx2 A 192.0.2.4"]
     for i in range(HOSTS):
         lines.append(f"host{i} A 198.51.{100 + i // 250}.{i % 250}")
         if i % 2:
@@ -58,7 +62,15 @@ def write_large_zone(path: Path) -> None:
         file.writelines(f"n{i} A 10.{i >> 16 & 255}.{i >> 8 & 255}.{i & 255}\n" for i in range(LARGE_NAMES))
 
 
-def mixed() -> list[Query]:
+def write_signed_zone(path: Path, zone: str) -> None:
+    """The same, signed by dnssec-signzone in the way that belongs to the zone."""
+    with tempfile.TemporaryDirectory(prefix="authdns-bench-") as folder:
+        plain = Path(folder, "plain.zone")
+        write_small_zone(plain, zone)
+        shutil.copyfile(sign(plain, zone, SIGNED_ZONES[zone], Path(folder)), path)
+
+
+def mixed(zone: str = SMALL_ZONE) -> list[Query]:
     """Every kind of answer; every second query with EDNS."""
     dice = random.Random(SEED)
     makers: dict[Callable[[], Query], int] = {  # with its share in percent
@@ -74,13 +86,38 @@ def mixed() -> list[Query]:
     }
     chosen = dice.choices(list(makers), list(makers.values()), k=MIXED_QUERIES)
     made = (make() for make in chosen)
-    return [q._replace(name=f"{q.name}.{SMALL_ZONE}", edns=i % 2 == 0) for i, q in enumerate(made)]
+    return [q._replace(name=f"{q.name}.{zone}", edns=i % 2 == 0) for i, q in enumerate(made)]
 
 
-def nxdomain() -> list[Query]:
+def nxdomain(zone: str = SMALL_ZONE) -> list[Query]:
     """Random labels, none of which exists."""
     dice = random.Random(SEED + 1)
-    return [Query(f"{label(dice)}.{SMALL_ZONE}", "A", "NXDOMAIN") for _ in range(NXDOMAIN_QUERIES)]
+    return [Query(f"{label(dice)}.{zone}", "A", "NXDOMAIN") for _ in range(NXDOMAIN_QUERIES)]
+
+
+def with_dnssec(queries: list[Query]) -> list[Query]:
+    """The same questions, all of them with EDNS and DO."""
+    return [query._replace(edns=True, dnssec_ok=True) for query in queries]
+
+
+def signed() -> list[Query]:
+    """The mixed load on the zone with NSEC."""
+    return with_dnssec(mixed("signed-nsec.example"))
+
+
+def signed_nsec3() -> list[Query]:
+    """The mixed load on the zone with NSEC3."""
+    return with_dnssec(mixed("signed-nsec3.example"))
+
+
+def denied() -> list[Query]:
+    """Names that do not exist in the zone with NSEC."""
+    return with_dnssec(nxdomain("signed-nsec.example"))
+
+
+def denied_nsec3() -> list[Query]:
+    """Names that do not exist in the zone with NSEC3."""
+    return with_dnssec(nxdomain("signed-nsec3.example"))
 
 
 def one() -> list[Query]:
@@ -103,5 +140,7 @@ def describe() -> Iterator[str]:
     yield f"mixed    {SMALL_ZONE}, ~1,000 names: A 25 %, AAAA 10 %, TXT 5 %, MX with additional 10 %, no data 10 %,"
     yield "         NXDOMAIN 20 %, wildcard 5 %, referral with glue 7 %, CNAME 8 %; every second query with EDNS"
     yield f"nxdomain {SMALL_ZONE}: random labels that do not exist"
+    yield "signed, denied, signed-nsec3, denied-nsec3: `mixed` and `nxdomain` on that zone signed by dnssec-signzone"
+    yield "         (ECDSAP256SHA256; NSEC, and NSEC3 without salt and iterations), every query with EDNS and DO"
     yield f"one      {SMALL_ZONE}: one existing name, type A"
     yield f"million  {LARGE_ZONE}, {LARGE_NAMES:,} names: uniformly random over them, type A"

@@ -45,11 +45,11 @@ class DirectEncoder(Encoder):
 def expected_response(zone: Zone, answer: Answer, qname: bytes, qtype: int, limit: int, opt: bytes) -> bytes:
     """What the semantics say, put on the wire without classes, plans or patching."""
     encoder = DirectEncoder(qname, answer.base)
-    authority = [(owner, (rrset,)) for owner, rrset in answer.authority]
+    authority: list[tuple[bytes, RRsets]] = [(owner, (rrset,)) for owner, rrset in answer.authority]
     missing = next_closer_proof(zone, answer, qname.lower())
     if missing is not None:
         authority.append((missing, zone.proof(missing)))
-    sections = (
+    sections: tuple[list[tuple[bytes, RRsets]], ...] = (
         [(owner, (rrset,)) for owner, rrset in answer.answer],
         authority,
         [(owner, (rrset,)) for owner, rrset in answer.additional],

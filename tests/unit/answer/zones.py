@@ -58,43 +58,38 @@ def signed(records: list[Record], how: str, apex: str = "example.com.", iteratio
     top = dns.name.from_text(apex)
     by_owner: dict[dns.name.Name, dict[str, int]] = {}
     for owner, ttl, rrtype, _ in records:
-        types = by_owner.setdefault(dns.name.from_text(owner).canonicalize(), {})
-        types[rrtype] = min(ttl, types.get(rrtype, ttl))
-    cuts = {owner for owner, types in by_owner.items() if "NS" in types and owner != top}
-
-    def is_hidden(name: dns.name.Name) -> bool:
-        return any(name != cut and name.is_subdomain(cut) for cut in cuts)
-
+        known = by_owner.setdefault(dns.name.from_text(owner).canonicalize(), {})
+        known[rrtype] = min(ttl, known.get(rrtype, ttl))
+    cuts = {name for name, types in by_owner.items() if "NS" in types and name != top}
     made = []
-    chained = {}  # owner -> types for the bitmap
-    for owner, types in by_owner.items():
-        if is_hidden(owner):
+    chained: dict[dns.name.Name, list[str]] = {}  # with the types for the bitmap
+    for name, types in by_owner.items():
+        if any(name != cut and name.is_subdomain(cut) for cut in cuts):
             continue
-        own = {"NS", "DS"} if owner in cuts else set(types)
-        covered = sorted(own & set(types) - ({"NS"} if owner in cuts else set()))
-        made += [_rrsig(owner, types[rrtype], rrtype, apex) for rrtype in covered]
-        chained[owner] = sorted(own & set(types))
+        chained[name] = sorted({"NS", "DS"} & types.keys() if name in cuts else types)
+        covered = [rrtype for rrtype in chained[name] if rrtype != "NS" or name not in cuts]
+        made += [_rrsig(name, types[rrtype], rrtype, apex) for rrtype in covered]
     if how == "nsec":
         ordered = sorted(chained)
-        for owner, following in zip(ordered, [*ordered[1:], top], strict=True):
-            made.append((str(owner), 300, "NSEC", f"{following} {' '.join([*chained[owner], 'RRSIG', 'NSEC'])}"))
-            made.append(_rrsig(owner, 300, "NSEC", apex))
+        for name, following in zip(ordered, [*ordered[1:], top], strict=True):
+            made.append((str(name), 300, "NSEC", f"{following} {' '.join([*chained[name], 'RRSIG', 'NSEC'])}"))
+            made.append(_rrsig(name, 300, "NSEC", apex))
         return records + made
     if how == "opt-out":
-        for owner in [owner for owner, types in chained.items() if types == ["NS"] and owner != top]:
-            del chained[owner]
-    for owner in list(chained):  # empty non-terminals have a place in this chain
-        while owner != top:
-            chained.setdefault(owner, [])
-            owner = owner.parent()
+        for name in [name for name in cuts & chained.keys() if chained[name] == ["NS"]]:
+            del chained[name]
+    for name in list(chained):  # empty non-terminals have a place in this chain
+        while name != top:
+            chained.setdefault(name, [])
+            name = name.parent()
     made.append((apex, 0, "NSEC3PARAM", f"1 0 {iterations} ABCD"))
     made.append(_rrsig(top, 0, "NSEC3PARAM", apex))
-    hashed = sorted((dns.dnssec.nsec3_hash(owner, "ABCD", iterations, 1), types) for owner, types in chained.items())
+    hashed = sorted((dns.dnssec.nsec3_hash(name, "ABCD", iterations, 1), bitmap) for name, bitmap in chained.items())
     flags = int(how == "opt-out")
-    for (digest, types), (following, _) in zip(hashed, [*hashed[1:], hashed[0]], strict=True):
-        data = f"1 {flags} {iterations} ABCD {following} {' '.join([*types, 'RRSIG'] if types else [])}"
-        owner = dns.name.from_text(f"{digest}.{apex}")
-        made += [(str(owner), 300, "NSEC3", data), _rrsig(owner, 300, "NSEC3", apex)]
+    for (digest, bitmap), (next_digest, _) in zip(hashed, [*hashed[1:], hashed[0]], strict=True):
+        data = f"1 {flags} {iterations} ABCD {next_digest} {' '.join([*bitmap, 'RRSIG'] if bitmap else [])}"
+        name = dns.name.from_text(f"{digest}.{apex}")
+        made += [(str(name), 300, "NSEC3", data), _rrsig(name, 300, "NSEC3", apex)]
     return records + made
 
 
