@@ -1,0 +1,211 @@
+"""One batch of zones in BIND, NSD, Knot and authdns, and questions to all four at once.
+
+Zones come in groups: those of one group are below one another, those of two never are.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from authdns.wire import name as names
+from tests.differential.comparison import OURS, Response, understood
+from tests.differential.questions import PLAIN, TCP, Question
+from tests.differential.zones import ZoneText
+from tests.peers import Authdns, Bind, Endpoint, Knot, NameServer, Nsd, ServerDied, Zone
+from tests.peers.signing import SigningFailed, sign
+
+Group = tuple[ZoneText, ...]
+SECONDS = 3.0
+START_SECONDS = 60.0
+SETTLED_SECONDS = 1.0  # without another zone having come up
+
+
+class LenientBind(Bind):
+    """BIND that takes all that its peers take."""
+
+    def write_configuration(self) -> None:
+        super().write_configuration()
+        file = self.folder / "named.conf"
+        more = (
+            "check-names primary ignore; check-integrity no; check-wildcard no; check-mx ignore; "
+            "check-mx-cname ignore; check-srv-cname ignore; check-dup-records ignore; check-spf ignore; "
+        )
+        file.write_text(file.read_text().replace("options {", "options {" + more, 1))
+
+
+class Asker:
+    """One UDP socket and, when there is need, one TCP connection to one server."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._udp.settimeout(SECONDS)
+        self._udp.connect(endpoint)
+        self._tcp: socket.socket | None = None
+
+    def close(self) -> None:
+        self._udp.close()
+        if self._tcp is not None:
+            self._tcp.close()
+
+    def send(self, query: bytes) -> None:
+        self._udp.send(query)
+
+    def receive(self, query: bytes) -> bytes | None:
+        """The response to `query`, which is sent once more if none comes."""
+        for attempt in range(2):
+            try:
+                while (response := self._udp.recv(65_535))[:2] != query[:2]:
+                    pass
+                return response
+            except TimeoutError:
+                if attempt == 0:
+                    self.send(query)
+            except ConnectionRefusedError:
+                return None
+        return None
+
+    def over_tcp(self, query: bytes) -> bytes | None:
+        for _ in range(2):
+            try:
+                if self._tcp is None:
+                    self._tcp = socket.create_connection(self._endpoint, timeout=SECONDS)
+                self._tcp.sendall(len(query).to_bytes(2, "big") + query)
+                return self._exactly(int.from_bytes(self._exactly(2), "big"))
+            except OSError:  # a server may close a connection whenever it likes
+                if self._tcp is not None:
+                    self._tcp.close()
+                self._tcp = None
+        return None
+
+    def _exactly(self, octets: int) -> bytes:
+        assert self._tcp is not None
+        found = b""
+        while len(found) < octets:
+            more = self._tcp.recv(octets - len(found))
+            if not more:
+                raise ConnectionResetError
+            found += more
+        return found
+
+
+class Batch:
+    """The four servers with the zones of `groups`; `unsigned` says which zones no signer took."""
+
+    KINDS: Sequence[type[NameServer]] = (LenientBind, Nsd, Knot, Authdns)
+
+    def __init__(self, folder: Path, groups: Sequence[Group]) -> None:
+        self.folder = folder
+        self.groups = groups
+        self.unsigned: dict[str, str] = {}  # origin -> what the signer said
+        self.served: dict[str, frozenset[str]] = {}  # origin -> names of servers
+        self.crashed: list[str] = []  # peers that did not live to answer
+        self._askers: dict[str, Asker] = {}
+        self._ident = 0
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+        try:
+            zones = self._written([zone for group in self.groups for zone in group])
+            self.apexes = frozenset(names.from_text(zone.name + ".").lower() for zone in zones)
+            self.servers = {kind.name: kind(self.folder / kind.name, zones) for kind in self.KINDS}
+            for server in self.servers.values():
+                self._stack.callback(server.stop)
+                server.launch()
+            for name, server in list(self.servers.items()):
+                try:
+                    server.wait_until_answering(START_SECONDS)
+                except ServerDied:
+                    if name == OURS:
+                        raise
+                    del self.servers[name]  # a zone that crashes one of the peers says nothing about authdns
+                    self.crashed.append(name)
+                else:
+                    self._askers[name] = Asker(server.endpoint)
+                    self._stack.callback(self._askers[name].close)
+            self._wait_for([zone for group in self.groups for zone in group if zone.origin not in self.unsigned])
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _written(self, zones: Sequence[ZoneText]) -> list[Zone]:
+        def write(number: int, zone: ZoneText) -> Zone | None:
+            file = self.folder / f"{number}.zone"
+            file.write_text(str(zone))
+            if zone.signed is not None:
+                try:
+                    file = sign(file, zone.origin, zone.signed, self.folder / f"{number}.signed")
+                except SigningFailed as error:
+                    self.unsigned[zone.origin] = str(error)
+                    return None
+            return Zone(zone.origin.rstrip(".") or ".", file)
+
+        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+            return [zone for zone in pool.map(write, range(len(zones)), zones) if zone is not None]
+
+    def _wait_for(self, zones: Iterable[ZoneText]) -> None:
+        """Until each server serves all zones, or no more are coming."""
+        missing = {(zone.origin, name) for zone in zones for name in self.servers}
+        self.served = {zone.origin: frozenset() for zone in zones}
+        since = time.monotonic()
+        while missing and time.monotonic() < since + SETTLED_SECONDS:
+            found = {each for each in missing if self._serves(*each)}
+            for origin, name in found:
+                self.served[origin] |= {name}
+            if found:
+                since = time.monotonic()
+                missing -= found
+            else:
+                time.sleep(0.05)
+
+    def _serves(self, origin: str, name: str) -> bool:
+        query = Question(names.from_text(origin), 6, PLAIN).packet(self._next_ident())
+        self._askers[name].send(query)
+        response = understood(self._askers[name].receive(query), ())
+        return response.rcode == "NOERROR" and "AA" in response.flags
+
+    def _next_ident(self) -> int:
+        self._ident = self._ident % 0xFFFF + 1
+        return self._ident
+
+    def ask(self, question: Question, among: Iterable[str] | None = None) -> dict[str, bytes | None]:
+        """What each server answers (or those `among` them)."""
+        query = question.packet(self._next_ident())
+        asked = {name: self._askers[name] for name in (self.servers if among is None else among)}
+        if question.mode.tcp:
+            return {name: asker.over_tcp(query) for name, asker in asked.items()}
+        for asker in asked.values():
+            asker.send(query)
+        return {name: asker.receive(query) for name, asker in asked.items()}
+
+    def understood(self, wires: Mapping[str, bytes | None]) -> dict[str, Response]:
+        return {name: understood(wire, self.apexes) for name, wire in wires.items()}
+
+    def why_refused(self, origin: str) -> str:
+        """What authdns logged about a zone that it does not serve."""
+        zone = origin.rstrip(".") or "."
+        lines = [line for line in self.servers[OURS].log_text().splitlines() if zone in line]
+        return "\n".join(lines[:3])
+
+
+def whole(question: Question) -> Question:
+    """The same question over TCP."""
+    return question._replace(mode=TCP._replace(opt=question.mode.opt, name=f"{question.mode.name}, TCP"))
