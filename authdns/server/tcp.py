@@ -5,10 +5,16 @@ messages that are encoded one at a time while the peer takes them; other answers
 out of order (RFC 7766 §7). While a peer does not read, nothing more is read from it or encoded for it.
 
 Times are checked by one sweep for all connections instead of a timer for each: it costs less memory and less time.
+
+UDP and new clients do not wait for thousands of others. asyncio lets every ready connection have its turn before it
+looks at any socket again; so after every STEPS_IN_A_ROW steps of work UDP is answered and connections are accepted in
+between, and when a turn has become long, each connection gets few answers in it. The sweep looks at some connections in
+a turn and closes fewer. Whoever is over the limit is turned away before anything was made for it.
 """
 
 import asyncio
 import contextlib
+import errno
 import socket
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -18,12 +24,19 @@ from typing import Any, cast
 
 from authdns.answer.respond import Responder
 from authdns.server.counters import Counters
-from authdns.server.listen import TCP_BACKLOG
+from authdns.server.log import fault_log
 from authdns.transfer import policy
 from authdns.transfer.outbound import Message, framed
 from authdns.wire.query import Query
 
+ACCEPTED_AT_ONCE = 16  # more wait in the kernel
+ACCEPT_AGAIN_SECONDS = 1.0  # when there is no file descriptor left
 SWEEP_SECONDS = 0.5
+SWEPT_AT_ONCE = 256
+CLOSED_AT_ONCE = 16  # by the sweep
+STEPS_IN_A_ROW = 64  # a step: an answer, or a connection made, read from or closed; some tens of microseconds
+STEPS_IN_A_TURN = 1024  # at the full number of answers for each connection; then it is this one
+ANSWERS_IN_A_LONG_TURN = 8
 MESSAGE_SECONDS = 2.0  # a message that has begun must be complete by then
 WRITE_STALL_SECONDS = 10.0  # a peer that takes nothing for so long is gone
 TRANSFER_STALL_SECONDS = 30.0
@@ -39,7 +52,7 @@ Address = tuple[Any, ...]
 
 @dataclass(frozen=True, slots=True)
 class TcpLimits:
-    """The configurable ones. `pipelined`: answers that one connection gets in a turn of the event loop."""
+    """The configurable ones. `pipelined`: answers that one connection gets at most in a turn of the event loop."""
 
     connections: int = 4096
     per_client: int = 32
@@ -81,42 +94,87 @@ class TcpListener:
         self.failed = failed
         self._may_transfer = may_transfer
         self._loop = asyncio.get_running_loop()
+        self.meanwhile: Callable[[], None] = lambda: None  # answers what has come by UDP
         self._connections: dict[Connection, None] = {}  # the longest idle one first
+        self._taken = 0  # places: the connections, and those that are being made
         self._per_client: dict[Any, int] = {}
+        self._making: set[asyncio.Task[None]] = set()
         self._streaming: set[Connection] = set()
         self._waiting: deque[Connection] = deque()
         self._all_gone = asyncio.Event()
-        self._servers: list[asyncio.Server] = []
+        self._sockets: list[socket.socket] = []
+        self._accepting: list[socket.socket] = []
         self.buffer = memoryview(bytearray(READ_OCTETS))
-        self._sweep_timer = self._loop.call_later(SWEEP_SECONDS, self._sweep)
+        self._steps = 0  # since UDP was looked after
+        self._steps_in_turn = 0
+        self._unswept: list[Connection] = []
+        self._sweep_timer: asyncio.Handle = self._loop.call_later(SWEEP_SECONDS, self._sweep)
 
     async def listen(self, sock: socket.socket) -> None:
         """Takes over a listening socket; nothing is accepted before `start`."""
-        server = await self._loop.create_server(
-            lambda: Connection(self), sock=sock, backlog=TCP_BACKLOG, start_serving=False
-        )
-        self._servers.append(server)
+        self._sockets.append(sock)
 
     async def start(self) -> None:
-        for server in self._servers:
-            await server.start_serving()
+        for sock in self._sockets:
+            self._accept_from(sock)
 
-    def admit(self, connection: "Connection") -> bool:
-        """Takes a place, evicting the longest idle connection if all are taken. False: close it at once."""
-        client = connection.client
-        count = self._per_client.get(client, 0)
-        full = len(self._connections) >= self.limits.connections
-        if (count >= self.limits.per_client or full) and not self._may_transfer(connection.address):
-            if count >= self.limits.per_client or not self._evict():
+    def _accept_from(self, sock: socket.socket) -> None:
+        if sock in self._sockets:  # not closed in the meantime
+            self._accepting.append(sock)
+            self._loop.add_reader(sock, self._accept, sock)
+
+    def _accept(self, sock: socket.socket) -> None:
+        for _ in range(ACCEPTED_AT_ONCE):
+            try:
+                connected, source = sock.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                    self._accepting.remove(sock)
+                    self._loop.remove_reader(sock)  # it would stay readable
+                    self._loop.call_later(ACCEPT_AGAIN_SECONDS, self._accept_from, sock)
+                fault_log.error("cannot accept a connection: %s", error.strerror or error)
+                return
+            address = policy.plain(ip_address(source[0].partition("%")[0]))
+            client = _client(address)
+            if self._admit(address, client):
+                task = self._loop.create_task(self._make(connected, source, client))
+                self._making.add(task)
+                task.add_done_callback(self._making.discard)
+            else:
                 self.counters.tcp_refused += 1
+                connected.close()
+
+    async def _make(self, connected: socket.socket, source: Address, client: object) -> None:
+        try:
+            await self._loop.connect_accepted_socket(lambda: Connection(self, source, client), connected)
+        except OSError:  # it is gone already
+            connected.close()
+            self._give_back(client)
+
+    def _admit(self, address: policy.Address, client: object) -> bool:
+        """Takes a place, evicting the longest idle connection if all are taken. False: there is none for it."""
+        count = self._per_client.get(client, 0)
+        full = self._taken >= self.limits.connections
+        if (count >= self.limits.per_client or full) and not self._may_transfer(address):
+            if count >= self.limits.per_client or not self._evict():
                 return False
-        elif len(self._connections) >= self.limits.connections + RESERVED_FOR_TRANSFERS and not self._evict():
-            self.counters.tcp_refused += 1
+        elif self._taken >= self.limits.connections + RESERVED_FOR_TRANSFERS and not self._evict():
             return False
         self._per_client[client] = count + 1
-        self._connections[connection] = None
-        self.counters.tcp_connections = len(self._connections)
+        self._taken += 1
+        self.counters.tcp_connections = self._taken
         return True
+
+    def _give_back(self, client: object) -> None:
+        left = self._per_client[client] - 1
+        if left:
+            self._per_client[client] = left
+        else:
+            del self._per_client[client]
+        self._taken -= 1
+        self.counters.tcp_connections = self._taken
 
     def _evict(self) -> bool:
         for connection in self._connections:
@@ -126,6 +184,31 @@ class TcpListener:
                 self.release(connection)  # now: connections that are accepted in the same turn must find it gone
                 return True
         return False
+
+    def worked(self, steps: int) -> None:
+        """To be told of all work, in small portions: what must not wait for the end of the turn is done here."""
+        if not self._steps_in_turn:
+            self._loop.call_soon(self._new_turn)
+        self._steps_in_turn += steps
+        self._steps += steps
+        if self._steps >= STEPS_IN_A_ROW:
+            self._steps = 0
+            self.meanwhile()
+            for sock in self._accepting[:]:
+                self._accept(sock)
+
+    def _new_turn(self) -> None:
+        self._steps_in_turn = 0
+
+    @property
+    def answers_at_once(self) -> int:
+        """What one connection may have now."""
+        most = self.limits.pipelined
+        return most if self._steps_in_turn < STEPS_IN_A_TURN else min(most, ANSWERS_IN_A_LONG_TURN)
+
+    def made(self, connection: "Connection") -> None:
+        self._connections[connection] = None
+        self.worked(1)
 
     def used(self, connection: "Connection") -> None:
         """Moves it to the end of the line for eviction."""
@@ -137,12 +220,7 @@ class TcpListener:
         if connection not in self._connections:
             return
         del self._connections[connection]
-        left = self._per_client[connection.client] - 1
-        if left:
-            self._per_client[connection.client] = left
-        else:
-            del self._per_client[connection.client]
-        self.counters.tcp_connections = len(self._connections)
+        self._give_back(connection.client)
         self.stream_ended(connection)
         if not self._connections:
             self._all_gone.set()
@@ -166,16 +244,32 @@ class TcpListener:
         connection.stream()
 
     def _sweep(self) -> None:
+        self._unswept = list(self._connections)
+        self._sweep_on()
+
+    def _sweep_on(self) -> None:
+        """A turn's share of the sweep."""
         now = self._loop.time()
-        for connection in list(self._connections):
+        closed = 0
+        unswept = self._unswept
+        for _ in range(min(SWEPT_AT_ONCE, len(unswept))):
+            connection = unswept.pop()
             if connection.overdue(now):
                 connection.abort()
-        self._sweep_timer = self._loop.call_later(SWEEP_SECONDS, self._sweep)
+                closed += 1
+                if closed == CLOSED_AT_ONCE:
+                    break
+        if unswept:
+            self._sweep_timer = self._loop.call_soon(self._sweep_on)
+        else:
+            self._sweep_timer = self._loop.call_later(SWEEP_SECONDS, self._sweep)
 
     async def close(self, grace_seconds: float) -> None:
         """Accepts nothing more, gives clients at most that long to take their answers and transfers."""
-        for server in self._servers:
-            server.close()
+        for sock in self._sockets:
+            self._loop.remove_reader(sock)
+            sock.close()
+        self._sockets, self._accepting = [], []
         self._all_gone.clear()
         for connection in list(self._connections):
             connection.finish()
@@ -188,7 +282,7 @@ class TcpListener:
 
 
 class Connection(asyncio.BufferedProtocol):
-    """One client. `busy` while a transfer is under way or waiting."""
+    """One client. `client` is what it counts as (see `_client`); `busy` while a transfer is under way or waiting."""
 
     __slots__ = (
         "_active_at",
@@ -202,14 +296,15 @@ class Connection(asyncio.BufferedProtocol):
         "_source",
         "_stream_scheduled",
         "_transport",
-        "address",
         "client",
         "transfers",
     )
 
-    def __init__(self, listener: TcpListener) -> None:
+    def __init__(self, listener: TcpListener, source: Address, client: object) -> None:
         self._listener = listener
         self._loop = listener._loop
+        self._source = source
+        self.client = client
         self._received = b""
         self._active_at = self._loop.time()
         self._partial_since: float | None = None
@@ -226,11 +321,7 @@ class Connection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=WRITE_HIGH_WATER_OCTETS)
-        self._source = self._transport.get_extra_info("peername") or ("0.0.0.0", 0)
-        self.address = policy.plain(ip_address(self._source[0].partition("%")[0]))
-        self.client = _client(self.address)
-        if not self._listener.admit(self):
-            self._transport.abort()
+        self._listener.made(self)
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """All connections are read into one buffer, which `buffer_updated` empties in the same breath. asyncio's own
@@ -249,7 +340,7 @@ class Connection(asyncio.BufferedProtocol):
         received, position = self._received, 0
         responses: list[bytes] = []
         octets = 0
-        for _ in range(self._listener.limits.pipelined):
+        for _ in range(self._listener.answers_at_once):
             end = position + 2 + int.from_bytes(received[position : position + 2], "big")
             if end > len(received) or len(received) - position < 2:
                 break
@@ -271,6 +362,7 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.write(b"".join(responses))
         if self._closing:
             self._close_when_done()
+        self._listener.worked(len(responses) + 1)
 
     def _answer_soon(self) -> None:
         """In the next turn; until then nothing more is read from this client."""
@@ -354,6 +446,7 @@ class Connection(asyncio.BufferedProtocol):
         transfer.octets += len(message.wire)
         self._transport.write(framed(message.wire))
         self._schedule_stream()
+        self._listener.worked(STEPS_IN_A_ROW)  # such a message takes long
 
     def pause_writing(self) -> None:
         self._paused_since = self._loop.time()
@@ -407,6 +500,7 @@ class Connection(asyncio.BufferedProtocol):
                 transfer.ended(transfer.records, transfer.octets, now - transfer.started_at, False)
         self.transfers.clear()
         self._listener.release(self)
+        self._listener.worked(1)
 
 
 def _client(address: policy.Address) -> object:

@@ -11,12 +11,13 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from ipaddress import ip_address
+from ipaddress import IPv4Address, ip_address
 from pathlib import Path
 
 import pytest
 
 from authdns.server import app, tcp
+from authdns.server.tcp import TcpLimits
 from tests.peers import Authdns, Zone, wait_until
 from tests.scenario.conftest import Serve
 from tests.scenario.tools import (
@@ -38,6 +39,7 @@ from tests.scenario.tools import (
 
 NOERROR, FORMERR = 0, 1
 BIG_RECORDS = 20_000
+MANY = 10_000
 WWW = question("www.example.com")
 
 
@@ -351,13 +353,116 @@ def test_garbage_is_answered_with_formerr_or_not_at_all(server: Authdns) -> None
     assert addresses_of(server.endpoint, "www.example.com") == {"192.0.2.80"}
 
 
-def test_a_thousand_open_connections_do_not_keep_udp_from_answering(server: Authdns) -> None:
-    with files_allowed(2000), opened(server.endpoint, 1000) as clients:
-        for number in range(100):
-            assert rcode(over_udp(server.endpoint, question("www.example.com", ident=number))) == NOERROR
+def test_ten_thousand_idle_connections_leave_udp_and_new_clients_alone(serve: Serve, small: Path) -> None:
+    server = serve(
+        [Zone("example.com", small)], tcp={"connections": MANY + 100, "per-client": 100, "idle-seconds": 600.0}
+    )
+    with files_allowed(MANY + 500):
+        before = memory_of(server.pid)
+        with crowd(server.endpoint, MANY) as clients:
+            assert memory_of(server.pid) - before <= MANY * 8 << 10
+            for number in range(100):
+                assert rcode(over_udp(server.endpoint, question("www.example.com", ident=number))) == NOERROR
+            with Tcp(server.endpoint, source="127.0.0.9") as newcomer:
+                assert answers(newcomer)
+            for client in clients:
+                client.ask(WWW)
+            assert all(rcode(client.message()) == NOERROR for client in clients)
+
+
+def test_ten_thousand_connections_compete_for_the_places_there_are_by_default(serve: Serve, small: Path) -> None:
+    server = serve([Zone("example.com", small)], tcp={"idle-seconds": 600.0})
+    places = TcpLimits().connections
+    with files_allowed(MANY + 500), crowd(server.endpoint, MANY) as clients:
+        assert all(client.is_closed() for client in clients[:-places])
+        assert not any(client.is_closed() for client in clients[-places:])
+        with Tcp(server.endpoint, source="127.0.0.9") as newcomer:
+            assert answers(newcomer)
+            clients[-places].wait_until_closed()
+            assert all(map(answers, clients[-places + 1 :]))
+            assert answers(newcomer)
+
+
+@contextmanager
+def crowd(server: tuple[str, int], number: int) -> Iterator[list[Tcp]]:
+    """So many connections, 32 from one address. Now and then one asks, and its answer says that the server has
+    accepted all before it: more wait in the kernel than its queue holds, otherwise."""
+    clients: list[Tcp] = []
+    with ExitStack() as stack:
+        for each in range(number):
+            source = str(IPv4Address("127.0.64.0") + each // TcpLimits().per_client)
+            clients.append(stack.enter_context(Tcp(server, source=source)))
+            if each % 100 == 99:
+                assert answers(clients[-1])
+        yield clients
         for client in clients:
-            client.ask(WWW)
-        assert all(rcode(client.message()) == NOERROR for client in clients)
+            client.reset()  # or ten thousand would linger in TIME_WAIT
+
+
+def test_idle_connections_are_closed_however_many_they_are(limited: Callable[..., Authdns]) -> None:
+    """More than the sweep looks at, and closes, in one turn."""
+    server = limited(per_client=1000, idle_seconds=0.5)
+    with opened(server.endpoint, tcp.SWEPT_AT_ONCE + 50) as clients:
+        for client in clients:
+            client.wait_until_closed()
+
+
+def test_udp_is_answered_while_many_ask_over_tcp(tmp_path: Path, small: Path, stack: ExitStack) -> None:
+    """A turn of the loop may hold thousands of answers; UDP does not wait for its end."""
+    server = stack.enter_context(LocalServer(tmp_path, [Zone("example.com", small)], more={"tcp": {"per-client": 100}}))
+    looks = 0
+
+    def look() -> None:
+        nonlocal looks
+        looks += 1
+
+    server.tcp.meanwhile = look
+    with opened(server.endpoint, 100) as clients:
+        for client in clients:
+            client.ask(*(question("www.example.com", ident=number) for number in range(100)))
+        for client in clients:
+            assert list(map(ident, client.messages(100))) == list(range(100))
+    assert looks >= 100 * 100 // (tcp.STEPS_IN_A_ROW + TcpLimits().pipelined)
+
+
+def test_in_a_long_turn_everybody_gets_less_and_in_the_end_all(
+    tmp_path: Path, small: Path, stack: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tcp, "STEPS_IN_A_TURN", 0)
+    server = stack.enter_context(LocalServer(tmp_path, [Zone("example.com", small)]))
+    with opened(server.endpoint, 10) as clients:
+        for client in clients:
+            client.ask(*(question("www.example.com", ident=number) for number in range(200))).end()
+        for client in clients:
+            assert list(map(ident, client.messages(200))) == list(range(200))
+            client.wait_until_closed()
+
+
+def test_a_client_may_go_at_every_octet(server: Authdns) -> None:
+    octets = framed(WWW) + framed(question("txt.example.com", "TXT"))
+    for cut in range(len(octets) + 1):
+        for leave in (Tcp.reset, Tcp.close):
+            client = Tcp(server.endpoint)
+            client.send(octets[:cut])
+            leave(client)
+    with Tcp(server.endpoint) as client:
+        assert answers(client)
+    assert "raised an error" not in server.log_text()
+
+
+def test_without_file_descriptors_others_are_served_and_later_new_ones(serve: Serve, small: Path) -> None:
+    server = serve([Zone("example.com", small)], tcp={"per-client": 100})
+    limits = resource.prlimit(server.pid, resource.RLIMIT_NOFILE)
+    highest = max(int(name) for name in os.listdir(f"/proc/{server.pid}/fd"))
+    resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (highest + 11, limits[1]))
+    mark = server.log_mark()
+    with opened(server.endpoint, 30) as clients:
+        server.wait_for_log("cannot accept a connection: Too many open files", since=mark)
+        assert sum("cannot accept" in line for line in server.log_text(mark).splitlines()) < 20
+        assert answers(clients[0])
+        assert rcode(over_udp(server.endpoint, WWW)) == NOERROR
+        resource.prlimit(server.pid, resource.RLIMIT_NOFILE, limits)
+        assert all(map(answers, clients))
 
 
 def test_the_server_takes_as_many_file_descriptors_as_its_limits_need(tmp_path: Path, folder: Path) -> None:

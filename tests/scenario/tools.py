@@ -184,8 +184,10 @@ class Tcp:
 
     def is_closed(self) -> bool:
         """Whether the other side has ended the connection, after all that was sent before was read."""
+        ready = select.poll()  # select() knows no descriptors above 1,023
+        ready.register(self.socket, select.POLLIN)
         try:
-            while select.select([self.socket], [], [], 0)[0]:
+            while ready.poll(0):
                 got = self.socket.recv(65536)
                 if not got:
                     return True
