@@ -10,7 +10,7 @@ at the end of the authority section. Which NSEC or NSEC3 that is depends on the 
 into; `closed` puts it in. (One plan for each interval and closest encloser would be the product of both.)
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -20,7 +20,7 @@ from authdns.wire import name as names
 from authdns.wire.message import Body, Encoder, Stop
 from authdns.wire.query import HEADER_OCTETS
 from authdns.wire.types import Class, Flag, Rcode
-from authdns.zone.zone import RRsets, Zone
+from authdns.zone.zone import Zone
 
 # Which of the eight forms of a response's header: bits to add up.
 WITH_RD: Final = 1
@@ -35,6 +35,8 @@ OTHER_KEY: Final = OTHER.to_bytes(2, "big")
 _ALWAYS_FITS_OCTETS: Final = 512 - 12 - 259 - 11
 
 MAX_SHARED_PLANS: Final = 100_000  # referrals, mostly; then the memo starts anew
+
+MAX_KEPT_PROOFS: Final = 20_000  # some hundred octets each; then the memo starts anew
 
 Heads = tuple[bytes, ...]
 
@@ -108,35 +110,50 @@ class Plan:
         """The longest whole number of RRsets that fits into `room` octets."""
         return next(stop for stop in reversed(self.stops) if stop.octets <= room)
 
-    def closed(self, name_octets: int, owner: bytes, proof: RRsets) -> "Plan":
-        """An open plan with `proof`, the NSEC or NSEC3 of `owner` and its RRSIGs, for a name of that many octets."""
+    def closed(self, name_octets: int, owner: bytes, proof: Sequence[bytes]) -> "ClosedPlan":
+        """An open plan for a name of that many octets with the records of `proof`, all of one owner, put in."""
         opening = self.opening
         assert opening is not None, "only an open plan can be closed"
         body_at = HEADER_OCTETS + name_octets + 4
-        wire, records = _proof(opening, name_octets, body_at + opening.octets, owner, proof)
-        octets = len(wire)
+        wire = _with_owner(opening.base, name_octets, body_at + opening.octets, owner, proof)
         body = self.body(name_octets)
-        tail = self.stops[opening.number + 1 :]
+        kept = self.stops
         if opening.moved:
-            if body_at + self.octets + octets < _POINTERS_END:
-                body = (int.from_bytes(body, "big") + octets * opening.moved).to_bytes(self.octets, "big")
-            else:
-                body, tail = body[: opening.octets], ()  # additional records may be left out (RFC 2181 §9)
-        before, (answers, authority, additional), truncated = self.stops[opening.number]
-        plan = Plan.__new__(Plan)
-        plan.rcode = self.rcode
-        plan.authoritative = self.authoritative
-        plan.direct = plan.per_query = False
-        plan.wire = body[:before] + wire + body[before:]
-        plan.octets = len(plan.wire)
-        plan.stops = (
-            *self.stops[: opening.number],
-            Stop(before, (answers, authority, additional), True),
-            Stop(before + octets, (answers, authority + records, additional), truncated),
-            *[Stop(stop[0] + octets, (answers, authority + records, stop[1][2]), stop[2]) for stop in tail],
-        )
-        plan.heads = heads(self.rcode, self.authoritative, False, plan.stops[-1].counts)
-        return plan
+            if body_at + self.octets + len(wire) < _POINTERS_END:
+                patched = int.from_bytes(body, "big") + len(wire) * opening.moved
+                body = patched.to_bytes(self.octets, "big")
+            else:  # additional records may be left out (RFC 2181 §9)
+                body, kept = body[: opening.octets], kept[: opening.number + 1]
+        return ClosedPlan(self, body[: opening.octets] + wire + body[opening.octets :], kept, len(wire), len(proof))
+
+
+class ClosedPlan(Plan):
+    """An open plan with its proof, for one response. Where it may be cut is found out only if it has to be."""
+
+    __slots__ = ("_grown", "_number", "_records")
+
+    def __init__(self, plan: Plan, wire: bytes, stops: tuple[Stop, ...], grown: int, records: int) -> None:
+        assert plan.opening is not None
+        self.rcode = plan.rcode
+        self.authoritative = plan.authoritative
+        self.direct = self.per_query = False
+        self.opening = None
+        self.wire = wire
+        self.octets = len(wire)
+        self.stops = stops  # those of `plan`
+        self._number = plan.opening.number
+        self._grown = grown
+        self._records = records
+        answer, authority, additional = stops[-1].counts
+        self.heads = heads(plan.rcode, plan.authoritative, False, (answer, authority + records, additional))
+
+    def stop(self, room: int) -> Stop:
+        before = self.stops[: self._number + 1]
+        behind = self.stops[self._number :]
+        for octets, (answer, authority, additional), truncated in reversed(behind):
+            if octets + self._grown <= room:
+                return Stop(octets + self._grown, (answer, authority + self._records, additional), truncated)
+        return next(stop._replace(truncated=True) for stop in reversed(before) if stop.octets <= room)
 
 
 class Opening:
@@ -164,19 +181,15 @@ def _ones(octets: int, pointers: Iterable[int]) -> int:
     return sum(1 << 8 * (octets - offset - 2) for offset in pointers)
 
 
-def _proof(opening: Opening, name_octets: int, here: int, owner: bytes, rrsets: RRsets) -> tuple[bytes, int]:
-    """(the records of `rrsets`, which begin at the message's octet `here`, how many they are). The owner is compressed
-    against the question only: the rest of the body is not looked at again."""
-    shared = opening.base
+def _with_owner(base: bytes, name_octets: int, here: int, owner: bytes, records: Sequence[bytes]) -> bytes:
+    """`records` with their owner in front, the first at the message's octet `here`. It is compressed against the
+    question, which ends in `base`, and not against the rest of the body."""
+    shared = base
     while not names.is_at_or_below(owner, shared):
         shared = names.parent(shared)
     first = owner[: len(owner) - len(shared)] + (0xC000 | HEADER_OCTETS + name_octets - len(shared)).to_bytes(2, "big")
     again = first if len(first) == 2 or here >= _POINTERS_END else (0xC000 | here).to_bytes(2, "big")
-    records = []
-    for rrtype, ttl, rdatas in rrsets:
-        fixed = (rrtype << 48 | Class.IN << 32 | ttl).to_bytes(8, "big")
-        records += [fixed + len(rdata).to_bytes(2, "big") + rdata for rdata in rdatas]
-    return first + again.join(records), len(records)
+    return first + again.join(records)
 
 
 def encode(answer: Answer, base: bytes) -> Body:
@@ -201,6 +214,7 @@ class Compiler:
         self._zone = zone
         self._dnssec_ok = dnssec_ok
         self._shared: dict[Answer, Plan] = {}
+        self._proofs: dict[bytes, tuple[bytes, ...]] = {}  # owner -> its NSEC or NSEC3 and RRSIGs, without the owner
 
     def pending(self, qname: bytes) -> dict[bytes, Plan]:
         """The classes at the position of `qname`, by the two octets of the type, none of them compiled yet."""
@@ -228,7 +242,17 @@ class Compiler:
         owner = self._zone.denial.covering(names.next_closer(qname, plan.base_octets))
         if owner in plan.opening.proven:
             return plan
-        return plan.closed(len(qname), owner, self._zone.proof(owner))
+        return plan.closed(len(qname), owner, self._proofs.get(owner) or self._proof(owner))
+
+    def _proof(self, owner: bytes) -> tuple[bytes, ...]:
+        if len(self._proofs) >= MAX_KEPT_PROOFS:
+            self._proofs.clear()
+        records = []
+        for rrtype, ttl, rdatas in self._zone.proof(owner):
+            fixed = (rrtype << 48 | Class.IN << 32 | ttl).to_bytes(8, "big")
+            records += [fixed + len(rdata).to_bytes(2, "big") + rdata for rdata in rdatas]
+        found = self._proofs[owner] = tuple(records)
+        return found
 
 
 def failure(rcode: Rcode) -> Plan:

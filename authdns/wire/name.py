@@ -6,6 +6,7 @@ labels and leaves the lengths alone. Text exists only at the edges: zone files, 
 """
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 ROOT = b"\0"
 MAX_NAME_OCTETS = 255  # RFC 1035 §2.3.4, the finished name with its root label
@@ -160,12 +161,16 @@ def next_closer(name: bytes, encloser_octets: int) -> bytes:
 def canonical_key(name: bytes) -> bytes:
     """Sorting by this gives DNSSEC's canonical order: by labels from the right, a name before those below it.
 
-    RFC 4034 §6.1. A zero octet stands between the labels, lower than any other; octets 0 and 1 inside a label are
+    RFC 4034 §6.1. A zero octet stands behind each label, lower than any other; octets 0 and 1 inside a label are
     written as two, which keeps their order.
     """
-    found = labels(name.lower())
-    key = b"\0".join(found[::-1])
-    if b"\1" in key or key.count(0) >= len(found) > 0:
-        escaped = [label.replace(b"\1", b"\1\2").replace(b"\0", b"\1\1") for label in found]
-        key = b"\0".join(escaped[::-1])
-    return key
+    end = name[0] + 1
+    label = name[1:end].lower()
+    if b"\0" in label or b"\1" in label:
+        label = label.replace(b"\1", b"\1\2").replace(b"\0", b"\1\1")
+    return _key_of_parent(name[end:]) + label + b"\0" if label else b""
+
+
+@lru_cache(maxsize=256)  # names come in families
+def _key_of_parent(name: bytes) -> bytes:
+    return canonical_key(name)
