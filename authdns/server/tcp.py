@@ -94,7 +94,7 @@ class TcpListener:
         self.failed = failed
         self._may_transfer = may_transfer
         self._loop = asyncio.get_running_loop()
-        self.meanwhile: Callable[[], None] = lambda: None  # answers what has come by UDP
+        self.meanwhile: list[Callable[[], None]] = []  # called in long turns: they answer what has come by UDP
         self._connections: dict[Connection, None] = {}  # the longest idle one first
         self._taken = 0  # places: the connections, and those that are being made
         self._per_client: dict[Any, int] = {}
@@ -193,7 +193,8 @@ class TcpListener:
         self._steps += steps
         if self._steps >= STEPS_IN_A_ROW:
             self._steps = 0
-            self.meanwhile()
+            for answer_udp in self.meanwhile:
+                answer_udp()
             for sock in self._accepting[:]:
                 self._accept(sock)
 

@@ -416,7 +416,7 @@ def test_udp_is_answered_while_many_ask_over_tcp(tmp_path: Path, small: Path, st
         nonlocal looks
         looks += 1
 
-    server.tcp.meanwhile = look
+    server.tcp.meanwhile.append(look)
     with opened(server.endpoint, 100) as clients:
         for client in clients:
             client.ask(*(question("www.example.com", ident=number) for number in range(100)))
