@@ -106,7 +106,7 @@ class Responder:
         behind = request[end + 2 :]
         tail = form[1].get(behind)
         if tail is None:
-            if len(behind) == _COOKIE_TAIL_OCTETS:
+            if len(behind) == _COOKIE_TAIL_OCTETS and form[0] & WITH_OPT:
                 tail = self._cookie_tails.get(behind[:-8])
             if tail is None:
                 return self._unusual(request)

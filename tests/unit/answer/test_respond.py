@@ -424,3 +424,13 @@ def test_what_only_looks_like_a_client_cookie_is_answered_alike(options: bytes) 
     for _ in range(2):
         assert to.respond(query(WWW, edns=opt(options=options))) == plain
         assert to.respond(query(WWW, edns=opt(options=option(10, bytes(8))))) == plain
+
+
+def test_a_cookie_behind_the_end_of_the_message_is_malformed_however_many_were_seen() -> None:
+    to = responder(table_zone())
+    with_cookie = query(WWW, edns=opt(options=option(10, bytes(8))))
+    for _ in range(2):
+        respond(to, with_cookie)
+    response = respond(to, with_cookie[:11] + b"\0" + with_cookie[12:])  # ARCOUNT 0
+    assert response is not None
+    assert response[3] & 15 == Rcode.FORMERR
