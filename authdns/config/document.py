@@ -259,10 +259,14 @@ class _Walk:
             return text
         if kind not in ("str", "int", "float", "merge", "value"):
             self.expect_tag(source, made, "str")
-        if any("\ud800" <= character <= "\udfff" for character in text):
-            self.document.report(made, r"half of a surrogate pair (`\ud800` to `\udfff`) is not a character")
-            return text.encode("utf-8", "replace").decode()
-        return text
+        return self.without_surrogates(text, made)
+
+    def without_surrogates(self, text: str, made: Node) -> str:
+        """YAML's escapes can make a string that cannot be encoded."""
+        if not any("\ud800" <= character <= "\udfff" for character in text):
+            return text
+        self.document.report(made, r"half of a surrogate pair (`\ud800` to `\udfff`) is not a character")
+        return text.encode("utf-8", "replace").decode()
 
     def mapping(self, source: yaml.MappingNode, path: str, depth: int) -> dict[str, Node]:
         """Keys are the text that was written. What `<<` merges in gives way to what the mapping itself says."""
@@ -275,14 +279,17 @@ class _Walk:
             here = Node(path, None, *place)
             if not isinstance(key_source, yaml.ScalarNode):
                 self.document.report(here, "a key has to be a single word")
-            elif key_source.tag == _MERGE:
+                continue
+            if key_source.tag == _MERGE:
                 merged = {**self.merge(value, path, depth + 1), **merged}
-            elif key_source.value in own:
-                first = cast("tuple[int, int]", own[key_source.value].key)[0]
-                here.path = _below(path, key_source.value)
+                continue
+            key = self.without_surrogates(key_source.value, here)
+            if key in own:
+                first = cast("tuple[int, int]", own[key].key)[0]
+                here.path = _below(path, key)
                 self.document.report(here, f"the key stands here twice; the first one is in line {first}")
             else:
-                own[key_source.value] = self.node(value, _below(path, key_source.value), depth + 1, place)
+                own[key] = self.node(value, _below(path, key), depth + 1, place)
         return {**merged, **own}
 
     def merge(self, source: yaml.Node, path: str, depth: int) -> dict[str, Node]:

@@ -70,6 +70,7 @@ def test_ten_thousand_zones_stay_below_the_limits() -> None:
         ('"\\UFFFFFFFF": 1', "1:4 : not valid YAML: an escape that stands for no character, or a number that "
          "is too long"),
         ('state: "\\ud800"', r"1:8 state: half of a surrogate pair (`\ud800` to `\udfff`) is not a character"),
+        ('"x-\\ud800": 1', r"1:1 : half of a surrogate pair (`\ud800` to `\udfff`) is not a character"),
         ("a: b\nc: d\x01", "2:5 : not valid YAML: the character U+0001 is not allowed"),
     ],
 )  # fmt: skip
