@@ -50,7 +50,9 @@ def zone_from_text(text: str, apex: str = "example.com.") -> Zone:
     return zone_from_records(apex, records)
 
 
-def signed(records: list[Record], how: str, apex: str = "example.com.", iterations: int = 1) -> list[Record]:
+def signed(
+    records: list[Record], how: str, apex: str = "example.com.", salt: str = "ABCD", iterations: int = 1
+) -> list[Record]:
     """The records with RRSIGs (which nobody could verify) and a chain of denial, by RFC 4035 §2 and RFC 5155 §7.1.
 
     Made with dnspython alone: what is tested has another idea of canonical order and hashes.
@@ -82,12 +84,12 @@ def signed(records: list[Record], how: str, apex: str = "example.com.", iteratio
         while name != top:
             chained.setdefault(name, [])
             name = name.parent()
-    made.append((apex, 0, "NSEC3PARAM", f"1 0 {iterations} ABCD"))
+    made.append((apex, 0, "NSEC3PARAM", f"1 0 {iterations} {salt}"))
     made.append(_rrsig(top, 0, "NSEC3PARAM", apex))
-    hashed = sorted((dns.dnssec.nsec3_hash(name, "ABCD", iterations, 1), bitmap) for name, bitmap in chained.items())
+    hashed = sorted((dns.dnssec.nsec3_hash(name, salt, iterations, 1), bitmap) for name, bitmap in chained.items())
     flags = int(how == "opt-out")
     for (digest, bitmap), (next_digest, _) in zip(hashed, [*hashed[1:], hashed[0]], strict=True):
-        data = f"1 {flags} {iterations} ABCD {next_digest} {' '.join([*bitmap, 'RRSIG'] if bitmap else [])}"
+        data = f"1 {flags} {iterations} {salt} {next_digest} {' '.join([*bitmap, 'RRSIG'] if bitmap else [])}"
         name = dns.name.from_text(f"{digest}.{apex}")
         made += [(str(name), 300, "NSEC3", data), _rrsig(name, 300, "NSEC3", apex)]
     return records + made
