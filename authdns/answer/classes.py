@@ -5,7 +5,7 @@ A query falls into a class by *position* and type. There are two kinds of positi
 data, a wildcard, a referral or a denial follows from the position alone; it is `lookup` that finds out. Of the types,
 those matter that some name on the way has; all others are one class, OTHER.
 
-A signed zone will add one more dimension to the two denials below: the interval that the name or its hash falls in.
+In a signed zone one record of an answer below a closest encloser depends on more than this: see compiler.Opening.
 """
 
 from collections.abc import Iterator
