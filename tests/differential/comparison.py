@@ -104,6 +104,7 @@ class Difference(NamedTuple):
     responses: Mapping[str, Response]
     most: Response  # of one of the peers that make the majority
     limit: int  # how many octets a response may have
+    whole: Response | None = None  # what authdns says over TCP, if something was truncated
 
     def __str__(self) -> str:
         said = "\n".join(f"    {name}: {response}" for name, response in self.responses.items())
@@ -127,7 +128,13 @@ def majority(values: list[object]) -> tuple[object, int]:
     return Counter(values).most_common(1)[0]
 
 
-def differences(qname: bytes, qtype: int, responses: Mapping[str, Response], limit: int = 65_535) -> list[Difference]:
+def differences(
+    qname: bytes,
+    qtype: int,
+    responses: Mapping[str, Response],
+    limit: int = 65_535,
+    whole: Response | None = None,
+) -> list[Difference]:
     """Every aspect in which authdns is alone; of two peers that disagree nothing can be learnt.
 
     Peers that said nothing have no vote. Where authdns agrees with some of its peers, only those are asked on: what a
@@ -145,7 +152,9 @@ def differences(qname: bytes, qtype: int, responses: Mapping[str, Response], lim
             if count == 1 and not enough:
                 return found
             most = next(each for each in votes if getattr(each, aspect) == value)
-            found.append(Difference(qname.lower(), qtype, aspect, responses, most, limit))
+            found.append(Difference(qname.lower(), qtype, aspect, responses, most, limit, whole))
+            if aspect == "flags" and "TC" in (ours.flags + most.flags):
+                return found  # of the sections nothing can be said
         else:
             votes = [each for each in votes if getattr(each, aspect) == mine]
     return found

@@ -15,8 +15,12 @@ from tests.differential.zones import ZoneText
 class Facts:
     """Names (in wire format and lower case) and their types, of all zones together."""
 
-    def __init__(self, apexes: Iterable[bytes], records: Iterable[tuple[bytes, int]]) -> None:
+    def __init__(
+        self, apexes: Iterable[bytes], records: Iterable[tuple[bytes, int]], signed: Iterable[str] = ()
+    ) -> None:
+        """`signed` says how those of the zones are signed that are."""
         self.apexes = frozenset(apexes)
+        self.signed = frozenset(signed)
         self.types: dict[bytes, set[int]] = {apex: set() for apex in self.apexes}
         for owner, rrtype in records:
             for name in names.ancestors(owner):
@@ -52,6 +56,7 @@ def facts_of(group: tuple[ZoneText, ...]) -> Facts:
             for zone in group
             for each in zone.records
         ),
+        (zone.signed for zone in group if zone.signed is not None),
     )
 
 

@@ -28,7 +28,8 @@ from tests.peers.signing import HOW
 GROUPS_IN_A_ROUND = 50
 NESTED = 0.15  # of the groups are zones below zones
 ROOT_EVERY = 25  # rounds, one serves the root zone alone
-UNKNOWN_SIGNED = 0.5  # of the zones
+SIGNED = 0.5  # of the zones
+TOGETHER = 16  # questions are asked before the first response is awaited
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Options:
     queries: int = 1000
     seed: int = 1
     signed: tuple[str, ...] = tuple(HOW)  # how the signed zones are signed; none: all zones are plain
-    signed_share: float = UNKNOWN_SIGNED
+    signed_share: float = SIGNED
     family: str | None = None
     groups: int = GROUPS_IN_A_ROUND
     seconds: float = float("inf")
@@ -151,12 +152,11 @@ def play(options: Options, seed: int, folder: Path, result: Result, deadline: fl
                     continue
                 if time.monotonic() > deadline:
                     return
-                random = Random(f"{seed} {zone.origin}")
-                for question in questions(zone, random):
-                    case = Case(group, question)
-                    result.counts["questions"] += 1
-                    result.counts[f"questions to zones signed: {zone.signed}"] += zone.signed is not None
-                    for kind, said in judged(batch, case, result):
+                asked = list(questions(zone, Random(f"{seed} {zone.origin}")))
+                result.counts["questions"] += len(asked)
+                result.counts[f"questions to zones signed: {zone.signed or 'not at all'}"] += len(asked)
+                for case, wires in answered(batch, group, asked):
+                    for kind, said in judged(batch, case, wires, result):
                         result.found(Finding(kind, case, seed, said))
 
 
@@ -168,9 +168,10 @@ def judge_served(batch: Batch, case: Case, seed: int, result: Result) -> None:
     result.counts["zones that authdns serves"] += OURS in servers
     if OURS in servers:
         if theirs == 0:
-            result.found(Finding("served by authdns only", case, seed, str(sorted(servers))))
+            logs = "\n".join(batch.log_of(zone.origin, name) for name in batch.servers if name != OURS)
+            result.found(Finding("served by authdns only", case, seed, logs))
     elif theirs >= 2:
-        why = batch.why_refused(zone.origin)
+        why = batch.log_of(zone.origin)
         known = refusal(why)
         if known is not None:
             result.explained[known.name] += 1
@@ -186,27 +187,47 @@ def servers_of(batch: Batch, group: Group) -> frozenset[str]:
     return having if OURS in having else frozenset()
 
 
-def judged(batch: Batch, case: Case, result: Result | None = None) -> Iterator[tuple[str, str]]:
+Wires = dict[str, bytes | None]
+
+
+def answered(batch: Batch, group: Group, asked: Sequence[Question]) -> Iterator[tuple[Case, Wires]]:
+    """The questions and what each server that has all zones of the group says."""
+    among = servers_of(batch, group)
+    over_udp = [question for question in asked if not question.mode.tcp]
+    for start in range(0, len(over_udp), TOGETHER):
+        together = over_udp[start : start + TOGETHER]
+        for question, wires in zip(together, batch.ask_together(together, among), strict=True):
+            yield Case(group, question), wires
+    for question in asked:
+        if question.mode.tcp:
+            yield Case(group, question), batch.ask(question, among)
+
+
+def judged(batch: Batch, case: Case, wires: Wires, result: Result | None = None) -> Iterator[tuple[str, str]]:
     """Kind and text of each difference that nobody has explained; over TCP as well when something is truncated."""
-    among = servers_of(batch, case.group)
-    question = case.question
-    wires = batch.ask(question, among)
-    yield from judged_once(batch, case, wires, result)
-    if not question.mode.tcp and any(wire and wire[2] & 2 for wire in wires.values()):
-        case = case._replace(question=whole(question))
-        yield from judged_once(batch, case, batch.ask(case.question, among), result)
+    responses, ours_whole = batch.understood(wires), None
+    if not case.question.mode.tcp and any("TC" in response.flags for response in responses.values()):
+        over_tcp = case._replace(question=whole(case.question))
+        whole_wires = batch.ask(over_tcp.question, wires)
+        whole_responses = batch.understood(whole_wires)
+        ours_whole = whole_responses[OURS]
+        yield from judged_once(over_tcp, whole_wires[OURS], whole_responses, None, result)
+    yield from judged_once(case, wires[OURS], responses, ours_whole, result)
 
 
 def judged_once(
-    batch: Batch, case: Case, wires: dict[str, bytes | None], result: Result | None
+    case: Case,
+    ours: bytes | None,
+    responses: dict[str, Response],
+    ours_whole: Response | None,
+    result: Result | None,
 ) -> Iterator[tuple[str, str]]:
     question = case.question
-    responses = batch.understood(wires)
-    broken = malformed(wires[OURS], question.packet(0), question.mode.limit)
+    broken = malformed(ours, question.packet(0), question.mode.limit)
     if broken is not None:
         yield f"malformed: {broken[:20]}", f"{question}: {broken}\n    {responses[OURS]}"
         return
-    for found in differences(question.name, question.type, responses, question.mode.limit):
+    for found in differences(question.name, question.type, responses, question.mode.limit, ours_whole):
         known = explanation(found, facts_of(case.group))
         if known is None:
             yield kind_of(found), f"{found.aspect} differs: {question}\n" + said(responses)
@@ -241,7 +262,10 @@ def shrunk(finding: Finding, folder: Path) -> Finding:
         return any(same(kind, finding.kind) for kind, _ in of(batch, case))
 
     def of(batch: Batch, case: Case) -> Iterator[tuple[str, str]]:
-        return judged(batch, case) if len(servers_of(batch, case.group)) == len(batch.servers) else iter(())
+        if len(servers_of(batch, case.group)) < len(batch.servers):
+            return
+        for each, wires in answered(batch, case.group, [case.question]):
+            yield from judged(batch, each, wires)
 
     case = Shrinker(folder / "shrink", still).shrunk(finding.case).rebased(0)
     with Batch(folder / "shrink", [case.group]) as batch:

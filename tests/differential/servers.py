@@ -26,7 +26,7 @@ from tests.peers.signing import SigningFailed, sign
 Group = tuple[ZoneText, ...]
 SECONDS = 3.0
 START_SECONDS = 60.0
-SETTLED_SECONDS = 1.0  # without another zone having come up
+SETTLED_SECONDS = 3.0  # without another zone having come up
 
 
 class LenientBind(Bind):
@@ -60,19 +60,22 @@ class Asker:
     def send(self, query: bytes) -> None:
         self._udp.send(query)
 
-    def receive(self, query: bytes) -> bytes | None:
-        """The response to `query`, which is sent once more if none comes."""
+    def receive(self, queries: Sequence[bytes]) -> list[bytes | None]:
+        """The responses to `queries`, which are sent once more if none come."""
+        missing = {query[:2]: query for query in queries}
+        found: dict[bytes, bytes] = {}
         for attempt in range(2):
             try:
-                while (response := self._udp.recv(65_535))[:2] != query[:2]:
-                    pass
-                return response
+                while missing:
+                    response = self._udp.recv(65_535)
+                    if missing.pop(response[:2], None):
+                        found[response[:2]] = response
             except TimeoutError:
-                if attempt == 0:
+                for query in missing.values() if attempt == 0 else ():
                     self.send(query)
             except ConnectionRefusedError:
-                return None
-        return None
+                break
+        return [found.get(query[:2]) for query in queries]
 
     def over_tcp(self, query: bytes) -> bytes | None:
         for _ in range(2):
@@ -179,31 +182,37 @@ class Batch:
     def _serves(self, origin: str, name: str) -> bool:
         query = Question(names.from_text(origin), 6, PLAIN).packet(self._next_ident())
         self._askers[name].send(query)
-        response = understood(self._askers[name].receive(query), ())
+        response = understood(self._askers[name].receive([query])[0], ())
         return response.rcode == "NOERROR" and "AA" in response.flags
 
     def _next_ident(self) -> int:
         self._ident = self._ident % 0xFFFF + 1
         return self._ident
 
-    def ask(self, question: Question, among: Iterable[str] | None = None) -> dict[str, bytes | None]:
-        """What each server answers (or those `among` them)."""
-        query = question.packet(self._next_ident())
-        asked = {name: self._askers[name] for name in (self.servers if among is None else among)}
+    def ask(self, question: Question, among: Iterable[str]) -> dict[str, bytes | None]:
+        """What each of the servers `among` them answers."""
         if question.mode.tcp:
-            return {name: asker.over_tcp(query) for name, asker in asked.items()}
+            query = question.packet(self._next_ident())
+            return {name: self._askers[name].over_tcp(query) for name in among}
+        return self.ask_together([question], among)[0]
+
+    def ask_together(self, questions: Sequence[Question], among: Iterable[str]) -> list[dict[str, bytes | None]]:
+        """The same for a few questions over UDP that are sent without waiting for the responses."""
+        queries = [question.packet(self._next_ident()) for question in questions]
+        asked = {name: self._askers[name] for name in among}
         for asker in asked.values():
-            asker.send(query)
-        return {name: asker.receive(query) for name, asker in asked.items()}
+            for query in queries:
+                asker.send(query)
+        received = {name: asker.receive(queries) for name, asker in asked.items()}
+        return [{name: wires[number] for name, wires in received.items()} for number in range(len(queries))]
 
     def understood(self, wires: Mapping[str, bytes | None]) -> dict[str, Response]:
         return {name: understood(wire, self.apexes) for name, wire in wires.items()}
 
-    def why_refused(self, origin: str) -> str:
-        """What authdns logged about a zone that it does not serve."""
-        zone = origin.rstrip(".") or "."
-        lines = [line for line in self.servers[OURS].log_text().splitlines() if zone in line]
-        return "\n".join(lines[:3])
+    def log_of(self, origin: str, name: str = OURS) -> str:
+        """What a server logged about a zone that it does not serve."""
+        zone = (origin.rstrip(".") or ".").lower()
+        return "\n".join([line for line in self.servers[name].log_text().splitlines() if zone in line.lower()][:3])
 
 
 def whole(question: Question) -> Question:

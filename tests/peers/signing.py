@@ -95,7 +95,7 @@ policy:
     manual: on
     dnskey-ttl: {KEY_TTL}
     rrsig-lifetime: {LIFETIME_DAYS}d
-    rrsig-refresh: 1d
+    rrsig-refresh: 30d
     rrsig-pre-refresh: 1h
     reproducible-signing: on
     nsec3: {"off" if denial.salt is None else "on"}
