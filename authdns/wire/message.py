@@ -144,9 +144,12 @@ def simple_response(
 ) -> bytes:
     """A response without records but OPT and TSIG: every refusal and error. `request` has at least 12 octets.
 
-    Opcode, RD and CD are copied from the request (RFC 1035 §4.1.1, RFC 4035 §3.1.6), RA stays clear.
+    The opcode is copied from the request (RFC 1035 §4.1.1); RD and CD are as well (ibid., RFC 4035 §3.1.6), but mean
+    something in QUERY only. RA stays clear.
     """
-    flags = int.from_bytes(request[2:4], "big") & (0x7800 | Flag.RD | Flag.CD) | Flag.QR
+    asked = int.from_bytes(request[2:4], "big")
+    flags = asked & 0x7800 or asked & (Flag.RD | Flag.CD)
+    flags |= Flag.QR
     opt = b"" if edns is None else opt_record(payload, rcode, edns.dnssec_ok)
     counts = (bool(question) + 0, 0, 0, bool(opt) + bool(tsig))
     return header(request[:2], flags, rcode, counts) + question + opt + tsig

@@ -1,4 +1,4 @@
-"""The table of packets, usual and unusual, sent to BIND, NSD and Knot as well.
+"""The table of packets, usual and unusual, and those of the EDNS compliance test, sent to BIND, NSD and Knot as well.
 
 Where two of them agree and authdns does otherwise, the reason stands here.
 
@@ -30,6 +30,7 @@ _STRICT = "what does not belong into a query is refused: no record is parsed but
 _OPT = "a request with OPT is answered with OPT, however bad it is: RFC 6891 §6.1.1"
 _QUESTION = "the question could be read, so it comes back as in every response"
 _NOTIFY = "the zone is primary here: AA is left to those who accept the message, and the peers disagree on the rcode"
+_CLASS_ANY = "a query of class ANY could only be answered without authority (RFC 1034 §3.7.1): refused"
 _ANSWERED = "by TCP as by UDP: FORMERR, as BIND does; the others close the connection"
 
 # Case -> why authdns does otherwise than most of its peers.
@@ -37,10 +38,13 @@ DEVIATIONS: dict[str, str] = {
     "CD": _CD,
     "RD, AD and CD": _CD,
     "every flag": _CD,
-    "opcode 15, RD and CD": f"{_CD}; {_QUESTION}",
+    "ednscomp: cd": _CD,
+    "ednscomp: docd": _CD,
+    "opcode 15, RD and CD": f"{_QUESTION}; RD and CD mean something in QUERY only, as the EDNS compliance test has it",
     "an option that is cut off": _OPT,
     "an option's header cut off": _OPT,
     "two OPTs": _OPT,
+    "two OPTs, EDNS 1": _OPT,
     "OPT at a pointer to the root": "the owner of OPT is a zero octet: RFC 6891 §6.1.2",
     **{f"opcode {code}": _QUESTION for code in (1, 2, 3, 7, 15)},
     "opcode 15 with EDNS": _QUESTION,
@@ -51,11 +55,13 @@ DEVIATIONS: dict[str, str] = {
     "a header alone": _ANSWERED,
     "a header alone, opcode 15": _ANSWERED,
     "a name that is cut off": _ANSWERED,
-    "class ANY": "a query of class ANY could only be answered without authority (RFC 1034 §3.7.1): refused",
+    "class ANY": _CLASS_ANY,
+    "class ANY, EDNS": _CLASS_ANY,
     "no question, a cookie": "without a question only a cookie can be asked for (RFC 7873 §5.4), and there is none yet",
     "an octet behind the question": _STRICT,
     "an OPT behind the question that is not counted": _STRICT,
     "an octet behind OPT": f"{_STRICT}; {_OPT}",
+    "a kilobyte behind OPT": f"{_STRICT}; {_OPT}",
     "an answer in the query": _STRICT,
     "authority in the query": _STRICT,
     "an A record behind the question": _STRICT,

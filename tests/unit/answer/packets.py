@@ -12,7 +12,7 @@ import dns.rcode
 import dns.rdtypes.ANY.TSIG
 
 from authdns.wire import name as names
-from authdns.wire.types import Class, Flag, Opcode, Type
+from authdns.wire.types import Class, Flag, Opcode, Type, type_from_text
 
 ZONE = """\
 $ORIGIN example.com.
@@ -167,6 +167,8 @@ def _cases() -> list[Case]:
         Case("every flag", query(flags=0x07FF), "NOERROR aa rd cd question 1/0/0"),
         Case("a response", query(flags=0x8000), NO_RESPONSE),
         Case("a response with opcode 15", query(flags=0xF800), NO_RESPONSE),
+        Case("a response with EDNS", query(flags=0x8000, edns=opt()), NO_RESPONSE),
+        Case("a response with EDNS 1", query(flags=0x8000, edns=opt(version=1)), NO_RESPONSE),
         Case("the question's spelling", query(b"\x03wWw\x07ExAmPlE\x03CoM\0"), ok),
         # EDNS
         Case("EDNS", query(edns=opt()), ok_opt),
@@ -203,7 +205,11 @@ def _cases() -> list[Case]:
         Case("an option that is cut off", query(edns=opt(options=option(65001, b"abc")[:-1])), formerr_q_opt),
         Case("an option's header cut off", query(edns=opt(options=b"\0\3\0")), formerr_q_opt),
         Case("two OPTs", query(edns=opt() + opt(), more=1), formerr_q_opt),
+        Case("two OPTs, EDNS 1", query(edns=opt(version=1) + opt(), more=1), formerr_q_opt),
+        Case("three OPTs", query(edns=opt() * 3, more=2), formerr_q),
         Case("OPT not at the root", query(edns=opt(owner=b"\1a\0")), formerr_q),
+        Case("OPT at the name in question", query(edns=opt(owner=b"\xc0\x0c")), formerr_q),
+        Case("OPT not at the root, EDNS 1", query(edns=opt(owner=b"\1a\0", version=1)), formerr_q),
         Case("OPT at a pointer to the root", query(edns=opt(owner=b"\xc0\x1c")), formerr_q),
         Case("OPT in the answer section", header(counts=(1, 1, 0, 0)) + question() + opt(), formerr_q),
         Case("OPT in the authority section", header(counts=(1, 0, 1, 0)) + question() + opt(), formerr_q),
@@ -241,7 +247,7 @@ def _cases() -> list[Case]:
         ),
         Case("opcode 15 without a question", header(counts=(0, 0, 0, 0), opcode=15), "NOTIMP 0/0/0"),
         Case("DSO keepalive", header(counts=(0, 0, 0, 0), opcode=6) + b"\0\1\0\x08" + bytes(8), "NOTIMP 0/0/0"),
-        Case("opcode 15, RD and CD", header(0x0110, opcode=15) + question(), "NOTIMP rd cd question 0/0/0"),
+        Case("opcode 15, RD and CD", header(0x0110, opcode=15) + question(), notimp),
         Case("NOTIFY", header(Flag.AA, opcode=Opcode.NOTIFY) + question(APEX, Type.SOA), "NOTAUTH question 0/0/0"),
         Case(
             "NOTIFY with the SOA",
@@ -280,6 +286,7 @@ def _cases() -> list[Case]:
         ),
         Case("two questions", header(counts=(2, 0, 0, 0)) + question() + question(APEX), formerr),
         Case("the same question twice", header(counts=(2, 0, 0, 0)) + question() * 2, formerr),
+        Case("two questions, EDNS", header(counts=(2, 0, 0, 1)) + question() + question(APEX) + opt(), formerr),
         Case("two questions, one there", header(counts=(2, 0, 0, 0)) + question(), formerr),
         Case("65,535 questions", header(counts=(65535, 0, 0, 0)) + question(), formerr),
         Case("a question behind a pointer", query(b"\3www\xc0\x10"), formerr),
@@ -296,6 +303,7 @@ def _cases() -> list[Case]:
         Case("an octet behind the question", plain + b"\0", formerr_q),
         Case("an OPT behind the question that is not counted", plain + opt(), formerr_q),
         Case("an octet behind OPT", query(edns=opt()) + b"\0", formerr_q_opt),
+        Case("a kilobyte behind OPT", query(edns=opt()) + bytes(1000), formerr_q_opt),
         Case("OPT counted and not there", header(counts=(1, 0, 0, 1)) + question(), formerr_q),
         Case("OPT cut off", query(edns=opt())[:-1], formerr_q),
         Case("an answer counted and not there", header(counts=(1, 1, 0, 0)) + question(), formerr_q),
@@ -354,6 +362,8 @@ def _cases() -> list[Case]:
         Case("class HS", query(qclass=4), refused),
         Case("class 65535, EDNS", query(qclass=65535, edns=opt()), refused + " opt0:1232"),
         Case("class CH, our zone", query(qclass=Class.CH), refused),
+        Case("class CH, EDNS, DO", query(qclass=Class.CH, edns=opt(flags=0x8000)), refused + " opt0:1232 do"),
+        Case("class ANY, EDNS", query(qclass=Class.ANY, edns=opt()), refused + " opt0:1232"),
         Case("an unknown name in class CH", query(b"\7unknown\4bind\0", Type.TXT, Class.CH), refused),
         # Types
         Case("type 0", query(qtype=0), "NOERROR aa question 0/1/0"),
@@ -387,8 +397,67 @@ def _cases() -> list[Case]:
         Case("TSIG in the answer section", header(counts=(1, 1, 0, 0)) + question() + tsig(), formerr_q),
         Case("TSIG of nothing", query(edns=record(b"\3key\0", Type.TSIG, Class.ANY, 0, b"")), formerr_q),
     ]
+    cases += _compliance_cases()
     cases += [Case(f"the first {octets} octets of a query", plain[:octets], NO_RESPONSE) for octets in range(12)]
     return cases
+
+
+# The types of the test's option -t, in its order; what they are asked for is the apex.
+_COMPLIANCE_TYPES = """\
+A NS MD MF CNAME SOA MB MG MR NULL WKS PTR HINFO MINFO MX TXT RP AFSDB X25 ISDN RT NSAP NSAP-PTR SIG KEY PX GPOS
+AAAA LOC NXT SRV NAPTR KX CERT A6 DNAME APL DS SSHFP IPSECKEY RRSIG NSEC DNSKEY DHCID NSEC3 NSEC3PARAM TLSA
+SMIMEA HIP CDS CDNSKEY OPENPGPKEY SPF NID L32 L64 LP EUI48 EUI64 URI CAA AVC DOA DLV TYPE1000
+"""
+
+
+def _compliance_cases() -> list[Case]:
+    """Cell by cell what the EDNS compliance test sends (ISC's genreport, https://ednscomp.isc.org), by its names. What
+    it checks: rcode and version; OPT back to OPT and to nothing else; no option echoed that means nothing; DO and
+    CD kept, no other bit of EDNS; AA, RD, AD, CD in QUERY alone, the last three only if they were asked for; Z never;
+    the SOA in the answer, but not with BADVERS; no answer longer than it may be. (`tcp`: all cases are sent by TCP.)
+    """
+    client_cookie = option(10, bytes(range(1, 9)))
+    everybody = option(8, b"\0\1\0\0")  # client subnet 0.0.0.0/0
+    every_option = option(3) + everybody + option(9) + client_cookie
+    options = {"opt": option(100), "nsid": option(3), "cookie": client_cookie, "expire": option(9), "subnet": everybody}
+    ok, nodata, badvers = "NOERROR aa question 1/0/0", "NOERROR aa question 0/1/0", "BADVERS question 0/0/0 opt0:1232"
+
+    def case(name: str, expected: str, flags: int = 0, edns: bytes = b"", qtype: int = Type.SOA) -> Case:
+        return Case(f"ednscomp: {name}", query(APEX, qtype, flags=flags, edns=edns), expected)
+
+    def edns(version: int = 0, flags: int = 0, options: bytes = b"", payload: int = 4096) -> bytes:
+        return opt(payload, version, flags, options)
+
+    cases = [
+        case("dns", ok),
+        case("aa", ok, Flag.AA),
+        case("ad", ok, Flag.AD),
+        case("cd", "NOERROR aa cd question 1/0/0", Flag.CD),
+        case("ra", ok, Flag.RA),
+        case("rd", "NOERROR aa rd question 1/0/0", Flag.RD),
+        case("tc", ok, Flag.TC),
+        case("zflag", ok, 0x0040),
+        Case("ednscomp: opcode", header(0, (0, 0, 0, 0), 15), "NOTIMP 0/0/0"),
+        Case("ednscomp: opcodeflg", header(0x07F0, (0, 0, 0, 0), 15), "NOTIMP 0/0/0"),
+        case("type666", nodata, qtype=666),
+        case("edns", ok + " opt0:1232", edns=edns()),
+        case("edns1", badvers, edns=edns(1)),
+        case("edns@512", nodata + " opt0:1232", edns=edns(payload=512), qtype=Type.DNSKEY),
+        case("do", ok + " opt0:1232 do", edns=edns(flags=0x8000)),
+        case("docd", "NOERROR aa cd question 1/0/0 opt0:1232 do", Flag.CD, edns(flags=0x8000)),
+        case("edns1do", badvers + " do", edns=edns(1, 0x8000)),
+        case("ednsflags", ok + " opt0:1232", edns=edns(flags=0x0080)),
+        case("optlist", ok + " opt0:1232", edns=edns(options=every_option)),
+        *(case(f"edns{name}", ok + " opt0:1232", edns=edns(options=each)) for name, each in options.items()),
+        *(case(f"edns1{name}", badvers, edns=edns(1, options=each)) for name, each in options.items()),
+        case("ednstcp", nodata + " opt0:1232 do", edns=edns(0, 0x8000, payload=512), qtype=Type.DNSKEY),
+        case("bind11", ok + " opt0:1232 do", edns=edns(0, 0x8000, client_cookie)),
+        case("dig11", "NOERROR aa rd question 1/0/0 opt0:1232", Flag.RD | Flag.AD, edns(options=client_cookie)),
+        case("dnswkk", "NOTAUTH question 0/0/0 tsig:BADKEY", edns=tsig(owner=b"\0")),
+    ]
+    answers = {"NS": "NOERROR aa question 2/0/2", "SOA": ok, "TXT": ok}
+    types = ((name, type_from_text(name)) for name in _COMPLIANCE_TYPES.split())
+    return cases + [case(f"type {name}", answers.get(name, nodata), qtype=number) for name, number in types]
 
 
 def below_apex(octets: int) -> bytes:

@@ -118,11 +118,11 @@ def test_opt_holds_the_upper_bits_of_the_rcode(rcode: Rcode, dnssec_ok: bool) ->
 
 
 @given(st.integers(0, 0x7FFF))
-def test_of_the_flags_only_opcode_rd_and_cd_come_back(flags: int) -> None:
+def test_of_the_flags_the_opcode_comes_back_and_in_query_rd_and_cd(flags: int) -> None:
     request = query(flags=flags)
     response = simple_response(request, question(), Rcode.REFUSED, None, 1232)
     assert response[:2] == request[:2]
-    assert int.from_bytes(response[2:4], "big") == flags & 0x7910 | 0x8000 | Rcode.REFUSED
+    assert int.from_bytes(response[2:4], "big") == (flags & 0x7800 or flags & 0x0110) | 0x8000 | Rcode.REFUSED
     assert response[4:12] == b"\0\1" + bytes(6)
     assert response[12:] == question()
 
