@@ -23,6 +23,7 @@ FIXED_RR_OCTETS = 12  # compressed owner, type, class, TTL, RDLENGTH
 # The bulk of large zones. No check looks at one such record alone, so no place is kept for it.
 _WITHOUT_NAMES = frozenset(map(int, (Type.A, Type.AAAA, Type.PTR, Type.RRSIG, Type.NSEC, Type.NSEC3)))
 
+_LARGE_OCTETS = MAX_MESSAGE_OCTETS // 2  # a single record below it needs no arithmetic
 _FIELDS = 4  # type, ttl, rdata, line
 _NSEC3 = Type.NSEC3.to_bytes(2, "big")
 _COVERED_SHIFT = 16  # while records are grouped, an RRSIG counts as covered type << _COVERED_SHIFT | RRSIG
@@ -46,6 +47,7 @@ class ZoneBuilder:
         self._places: dict[tuple[bytes, int, bytes], int] = {}
         self._ns_owners: set[bytes] = set()
         self._dname_owners: set[bytes] = set()
+        self._large: set[bytes] = set()  # owners of a record that may not fit into an answer
         self._nsec_owners: list[bytes] = []
         self._nsec3_owners: set[bytes] = set()
         self._signed = False
@@ -53,6 +55,8 @@ class ZoneBuilder:
 
     def add(self, owner: bytes, rrtype: int, ttl: int, rdata: bytes, place: int) -> None:
         """One record of class IN. `owner` is lower-case; `rdata` uncompressed; see `spell` for the owner's spelling."""
+        if len(rdata) > _LARGE_OCTETS:
+            self._large.add(owner)
         fields = self._growing.get(owner)
         if fields is not None:
             fields += (rrtype, ttl, rdata, place)
@@ -102,12 +106,12 @@ class ZoneBuilder:
         records = 0
         new = tuple.__new__  # a NamedTuple's own constructor costs twice as much
         for owner, fields in growing.items():
-            if len(fields) == _FIELDS:
+            if len(fields) == _FIELDS and owner not in self._large:
                 rrtype, ttl, rdata, _ = fields
                 finished[owner] = (new(RRset, (rrtype, ttl, (rdata,))),)
                 records += 1
             else:
-                finished[owner] = rrsets = self._group(owner, fields)
+                finished[owner] = rrsets = self._singles(fields) or self._group(owner, fields)
                 records += sum(len(rrset.rdatas) for rrset in rrsets)
         if self.problems.errors:
             return None
@@ -180,6 +184,23 @@ class ZoneBuilder:
         owners = self._ns_owners - {self.apex}
         hidden = {owner for owner in owners if any(above in owners for above in list(names.ancestors(owner))[1:])}
         return frozenset(owners - hidden)
+
+    def _singles(self, fields: list[int | bytes]) -> RRsets | None:
+        """The RRsets of a name at which each has one record and none is large, as in most of a signed zone."""
+        if len(fields) > MAX_TYPES_PER_NAME * _FIELDS:
+            return None
+        found: dict[int, RRset] = {}
+        for i in range(0, len(fields), _FIELDS):
+            key = rrtype = _integer(fields[i])
+            rdata = fields[i + 2]
+            assert isinstance(rdata, bytes)
+            if rrtype == Type.RRSIG:
+                key |= int.from_bytes(rdata[:2], "big") << _COVERED_SHIFT
+                self._signed = True
+            if key in found or len(rdata) > _LARGE_OCTETS:
+                return None
+            found[key] = tuple.__new__(RRset, (rrtype, fields[i + 1], (rdata,)))
+        return tuple(found.values())
 
     def _group(self, owner: bytes, fields: list[int | bytes]) -> RRsets:
         """Records of one name to RRsets: duplicates dropped (RFC 2181 §5), one TTL (§5.2), caps kept."""
