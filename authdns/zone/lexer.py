@@ -62,7 +62,7 @@ class Entry:
 
     `blank_owner`: the line began with white space. `comment` is the first one, `comment_after` the number of tokens
     before it. `fault` is what made the entry unreadable, its tokens are not to be used then. `lines` are its physical
-    lines, for messages.
+    lines, for messages. `opened` counts the parentheses that wait for their `)`, `opened_at` is where the first stands.
     """
 
     __slots__ = (
@@ -75,6 +75,7 @@ class Entry:
         "lines",
         "octets",
         "opened",
+        "opened_at",
         "tokens",
     )
 
@@ -86,7 +87,8 @@ class Entry:
         self.comment: Token | None = None
         self.comment_after = 0
         self.fault: Fault | None = None
-        self.opened: list[tuple[int, int]] = []  # line and column of each "(" that still waits for its ")"
+        self.opened = 0
+        self.opened_at = (0, 0)  # line and column
         self.octets = 0
         self.full = False  # larger than any record can be
 
@@ -149,7 +151,7 @@ class Source:
         return entry
 
     def _blame_parenthesis(self, entry: Entry) -> None:
-        line, column = entry.opened[0]
+        line, column = entry.opened_at
         reason = f"not closed within a megabyte or {MAX_ENTRY_TOKENS} words" if entry.full else "never closed"
         entry.blame(line, column, f"this parenthesis is {reason}; expected a )")
 
@@ -192,10 +194,12 @@ class Source:
                     entry.comment = Token(piece["comment"], False, number, column, glued)
                     entry.comment_after = len(entry.tokens)
             elif kind == "open":
-                entry.opened.append((number, column))
+                if not entry.opened:
+                    entry.opened_at = number, column
+                entry.opened += 1
             elif kind == "close":
                 if entry.opened:
-                    entry.opened.pop()
+                    entry.opened -= 1
                 else:
                     entry.blame(number, column, "a ) without a ( before it")
             elif piece["broken"] == b'"':

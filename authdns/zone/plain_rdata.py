@@ -24,7 +24,7 @@ class PlainRdata:
     """`codecs` by type. Each raises ValueError, KeyError or IndexError for what is wrong or just not simple."""
 
     def __init__(self, reader: NameReader) -> None:
-        self._targets = reader.targets
+        self.use(reader)
         self._networks = Memo(_network)
         self._prefixes = Memo(_prefix)
         self._groups = Memo(_group)
@@ -58,6 +58,10 @@ class PlainRdata:
             Type.SSHFP: self._sshfp,
             Type.TLSA: self._tlsa,
         }
+
+    def use(self, reader: NameReader) -> None:
+        """Names are relative to that reader's origin from now on."""
+        self._targets = reader.targets
 
     def _a(self, words: list[bytes], first: int, line: bytes) -> bytes:
         (word,) = words[first:]

@@ -28,6 +28,7 @@ from authdns.zone.lexer import Fault, Token, shown
 
 MAX_TTL = 2**31 - 1  # RFC 2181 §8
 MAX_RDATA_OCTETS = 65535
+MAX_NAME_TEXT_OCTETS = 4 * names.MAX_NAME_OCTETS  # each as \DDD; what is longer as text is not worth a look
 MAX_STRING_OCTETS = 255  # RFC 1035 §3.3, one <character-string>
 # A memo is emptied when it is full: zones repeat themselves nearby, and memory stays small however large the zone.
 MAX_MEMO = 10_000
@@ -110,6 +111,9 @@ class NameReader:
     def read(self, token: Token, remark: Remark) -> bytes:
         """Any name: `@`, escapes, UTF-8. The wire form, spelling kept. Raises Fault."""
         raw = token.text
+        if len(raw) > MAX_NAME_TEXT_OCTETS:
+            message = f"it is {len(raw)} characters long, at most {names.MAX_NAME_OCTETS} octets are possible"
+            raise Fault(token, f"{shown(raw)} is no domain name: {message}")
         if raw == b"@" and token.quoted:
             raw = rb"\@"
         if not raw.isascii():
@@ -392,6 +396,11 @@ _NSEC3: tuple[tuple[str, Field], ...] = (  # RFC 5155 §3.3, §4.3
     ("iterations", RdataReader._number16),
     ("salt", _word(dnssec_text.salt)),
 )
+_TLSA: tuple[tuple[str, Field], ...] = (  # RFC 6698 §2.2
+    ("usage", RdataReader._number8),
+    ("selector", RdataReader._number8),
+    ("matching type", RdataReader._number8),
+)
 GRAMMAR: dict[int, tuple[tuple[str, Field], ...]] = {
     # Obsolete or experimental (RFC 1035 §3.3), unknown to dnspython, still in somebody's file.
     Type.MD: _NAME_ONLY,
@@ -433,11 +442,10 @@ GRAMMAR: dict[int, tuple[tuple[str, Field], ...]] = {
     Type.DS: _DIGEST,
     Type.CDS: _DIGEST,
     Type.DLV: _DIGEST,
-    Type.TLSA: (
-        ("usage", RdataReader._number8),
-        ("selector", RdataReader._number8),
-        ("matching type", RdataReader._number8),
-    ),
+    Type.TLSA: _TLSA,
+    Type.SMIMEA: _TLSA,
+    Type.OPENPGPKEY: (),
+    Type.DHCID: (),
     Type.SSHFP: (("algorithm", RdataReader._number8), ("type", RdataReader._number8)),
     Type.CAA: (
         ("flags", RdataReader._number8),
@@ -450,7 +458,8 @@ TAILS: dict[int, Tail] = {
     **dict.fromkeys((Type.NSEC, Type.NSEC3), Tail("types", _types, optional=True)),
     **dict.fromkeys((Type.DNSKEY, Type.CDNSKEY, Type.KEY), Tail("key", _public_key, optional=True)),
     **dict.fromkeys((Type.DS, Type.CDS, Type.DLV), Tail("digest", _digest)),
-    Type.TLSA: Tail("data", _hexadecimal),
+    **dict.fromkeys((Type.TLSA, Type.SMIMEA), Tail("data", _hexadecimal)),
+    **dict.fromkeys((Type.OPENPGPKEY, Type.DHCID), Tail("key", _base64)),  # RFC 7929 §2.3, RFC 4701 §3.1
     Type.SSHFP: Tail("fingerprint", _fingerprint),
 }
 
@@ -571,7 +580,7 @@ def _is_known_to_us(rrtype: int, data: bytes) -> bool:
         if rrtype in (Type.DS, Type.CDS, Type.DLV):
             dnssec_text.digest(data[3], data[4:].hex().encode())
             return len(data) > 4
-        return rrtype == Type.TLSA and len(data) > 3
+        return rrtype in (Type.TLSA, Type.SMIMEA) and len(data) > 3
     except (ValueError, IndexError):
         return False
 

@@ -24,7 +24,7 @@ from authdns.zone.checks import check_zone
 from authdns.zone.generate import MAX_GENERATED, fill, parse_range
 from authdns.zone.lexer import MAX_LINE_OCTETS, Entry, Fault, Source, Token, shown
 from authdns.zone.plain_rdata import PlainRdata
-from authdns.zone.problem import Place, Problems, Severity, TooManyErrors
+from authdns.zone.problem import MAX_PROBLEMS, Place, Problems, Severity, TooManyErrors
 from authdns.zone.rdata_text import (
     LENGTH_OCTETS,
     MAX_TTL,
@@ -40,6 +40,11 @@ from authdns.zone.zone import Zone
 
 MAX_INCLUDE_DEPTH = 20  # nobody nests deeper by intent; each level is a level of recursion here
 MAX_INCLUDES = 10_000  # of one zone: two files that include each other's parts twice would double at each level
+# Of files that are included again: what is included once is as large as it is, but what is included often multiplies.
+MAX_REPEATED_OCTETS = 1 << 24
+MAX_GENERATED_OCTETS = 1 << 27  # of text, by all $GENERATE of one zone: MAX_GENERATED records of a hundred octets or so
+MAX_PATH_OCTETS = 4096  # of an $INCLUDE, as Linux has it
+MAX_ORIGINS = 8  # of which the names read lately are remembered
 MAX_TEXT = 200  # of a line, in a message
 MAX_PLAIN_LINES = 100  # in parentheses, for the fast path; an RSA signature of 4096 bits takes 21 of dnssec-signzone's
 GENERATED_BLOCK = 10_000  # lines of $GENERATE that are made at a time
@@ -92,7 +97,10 @@ class _ZoneReader:
         self._path = ""
         self._open_paths: list[str] = []  # the main file and the includes that led here
         self._includes = 0
+        self._included: set[str] = set()
+        self._repeated_octets = 0
         self._generated = 0
+        self._generated_octets = 0
         self._generating = False
         self._owner: bytes | None = None  # of the last record, lower-case; None: unknown, or it could not be read
         self._owner_failed = False
@@ -105,7 +113,10 @@ class _ZoneReader:
         self._ttls = Memo(parse_ttl)
         self._kinds = _plain_kinds()
         self._entry: Entry = Entry(0, b"")
-        self._set_origin(apex)
+        self._names = NameReader(apex)
+        self._readers = {apex: self._names}
+        self._plain = PlainRdata(self._names)
+        self._rdata = RdataReader(self._names, self._remark)
 
     def run(self, path: str) -> Zone | None:
         content = self._loaded(path, None)
@@ -280,7 +291,8 @@ class _ZoneReader:
                 pass
 
     def _report(self, severity: Severity, entry: Entry, token: Token, message: str) -> None:
-        if self.problems.left_out:  # only counted from here on
+        full = self.problems.errors >= MAX_PROBLEMS if severity is Severity.ERROR else self.problems.left_out
+        if full:  # only counted from here on
             self.problems.add(severity, Place(self._path, token.line), message)
             return
         line = entry.text_of(token.line)
@@ -298,9 +310,13 @@ class _ZoneReader:
         self._report(Severity.NOTE, self._entry, token, message)
 
     def _set_origin(self, origin: bytes) -> None:
-        self._names = NameReader(origin)
-        self._plain = PlainRdata(self._names)
-        self._rdata = RdataReader(self._names, self._remark)
+        reader = self._readers.get(origin)
+        if reader is None:
+            if len(self._readers) == MAX_ORIGINS:
+                self._readers.clear()
+            reader = self._readers[origin] = NameReader(origin)
+        self._names = self._rdata.names = reader
+        self._plain.use(reader)
 
     def _read_owner(self, token: Token) -> bytes:
         """Sets the current owner; the next record may leave it out."""
@@ -367,7 +383,7 @@ class _ZoneReader:
 
     def _nearest(self, word: str, known: Iterable[str]) -> str:
         """Nothing once no more problems are kept: a file of a million typos would take a minute for each thousand."""
-        if len(word) > 20 or self.problems.left_out:
+        if len(word) > 20 or self.problems.errors > MAX_PROBLEMS:
             return ""
         return next(iter(get_close_matches(word, known, 1)), "")
 
@@ -453,9 +469,10 @@ class _ZoneReader:
         except ValueError as error:
             raise Fault(token, str(error)) from None
         path = posixpath.join(posixpath.dirname(self._path), relative)
-        if not relative or "\0" in relative:
+        if not relative or "\0" in relative or len(path) > MAX_PATH_OCTETS:
             raise Fault(token, "this is no file name")
-        if posixpath.normpath(path) in self._open_paths:
+        normal = posixpath.normpath(path)
+        if normal in self._open_paths:
             raise Fault(token, f"a cycle: {' includes '.join([*self._open_paths, path])}")
         if len(self._open_paths) > MAX_INCLUDE_DEPTH:
             raise Fault(token, f"$INCLUDE is nested deeper than {MAX_INCLUDE_DEPTH} files")
@@ -465,6 +482,12 @@ class _ZoneReader:
         origin = self._names.read(entry.tokens[2], self._remark) if len(entry.tokens) > 2 else self._names.origin
         content = self._loaded(path, token)
         assert content is not None, "a missing include raises"
+        if normal in self._included:
+            self._repeated_octets += len(content)
+            if self._repeated_octets > MAX_REPEATED_OCTETS:
+                message = f"files that are included more than once make more than {MAX_REPEATED_OCTETS} octets"
+                raise Fault(token, f"{message}; include each of them once, or fewer times")
+        self._included.add(normal)
         before = self._path, self._file, self._owner, self._owner_failed, self._names.origin
         self._set_origin(origin)
         self._read_file(path, content)
@@ -497,6 +520,11 @@ class _ZoneReader:
         except ValueError as error:
             raise Fault(tokens[at + 1], str(error)) from None
         header = b" ".join(token.text for token in tokens[3 : at + 1])
+        last = numbers[-1:]  # the largest number has the longest text
+        longest = b"".join([*fill(tokens[2].text, last), header, *fill(_generated_data(tokens[at + 1 :]), last)])
+        self._generated_octets += len(longest) * len(numbers)
+        if self._generated_octets > MAX_GENERATED_OCTETS:
+            raise Fault(tokens[0], f"this generates too much text; at most {MAX_GENERATED_OCTETS} octets in one zone")
         lines = (
             b"%b %b %b\n" % (_no_directive(owner), header, rdata) for owner, rdata in zip(owners, data, strict=True)
         )
