@@ -1,5 +1,6 @@
 # make run   — serve zones/ on 127.0.0.1 and ::1, port 5353; nothing to configure, no root
 # make test  — everything that CI runs; as root it installs the real peers (BIND, NSD, Knot, unbound) that it talks to
+# make differential — 100,000 random questions to random zones, to authdns and to BIND, NSD and Knot (takes minutes)
 # make bench — CPU time per query against the peers that are installed
 # make fuzz  — FUZZ_SECONDS of Atheris for each target (finds and crashes: build/fuzz), then FUZZ_PACKETS mutated packets
 
@@ -9,7 +10,7 @@ BIN := $(VENV)/bin
 FUZZ_SECONDS ?= 300
 FUZZ_PACKETS ?= 10000000
 
-.PHONY: run test lint unit peers bench fuzz format clean
+.PHONY: run test lint unit peers differential bench fuzz format clean
 
 $(VENV)/.run: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "authdns needs Python 3.11 or newer"; exit 1; }
@@ -52,6 +53,9 @@ fuzz: $(VENV)/.dev
 	  $(BIN)/python -m tests.fuzz $$target --seconds $(FUZZ_SECONDS) --finds build/fuzz/$$target || exit 1; \
 	done
 	$(BIN)/python -m tests.fuzz.packets --packets $(FUZZ_PACKETS)
+
+differential: peers $(VENV)/.dev
+	$(BIN)/python -m tests.differential
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m tests.bench

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from authdns.wire import name as names
-from tests.differential.comparison import Difference, Response
+from tests.differential.comparison import OURS, Difference, Response
 from tests.differential.facts import Facts, names_on_the_way
-from tests.differential.messages import ANY, CNAME, DNAME, HTTPS, NS, NSEC, SVCB, Row, read_name, targets
+from tests.differential.messages import ANY, CNAME, DNAME, HTTPS, NS, NSEC, NSEC3, SVCB, Row, read_name, targets
 
 MAX_DNAME_LINKS = 4  # of authdns
 MAX_CHAIN = 16  # of authdns
@@ -114,6 +114,24 @@ def no_room(found: Difference, facts: Facts) -> bool:
     return True
 
 
+def nearly_full(found: Difference, facts: Facts) -> bool:
+    """No more than one RRset with its signature could be added, and each peer chooses another selection."""
+    return (
+        found.aspect == "additional"
+        and found.limit - found.ours.octets < SMALLEST_RECORD + SIGNATURE_OCTETS + 28
+        and peers_disagree(found)
+    )
+
+
+def nsec3_at_alias(found: Difference, facts: Facts) -> bool:
+    """NSD denies NSEC3 where there is a CNAME, and without its vote nobody is outvoted."""
+    theirs = found.responses.get("nsd")
+    if found.qtype != NSEC3 or theirs is None or theirs.rcode != "NOERROR" or theirs.answer:
+        return False
+    others = Counter(getattr(each, found.aspect) for name, each in found.responses.items() if name not in (OURS, "nsd"))
+    return CNAME in facts.at(found.qname) and getattr(found.ours, found.aspect) in others
+
+
 def dname_chain(found: Difference, facts: Facts) -> bool:
     return dname_links(found.ours) >= MAX_DNAME_LINKS
 
@@ -192,6 +210,12 @@ DEVIATIONS = (
         "no room",
         "of addresses that nobody has to send (RFC 2181 §9, RFC 9471 §3.2) those are sent that fit",
         no_room,
+    ),
+    Deviation("nearly full", "of addresses that nobody has to send each peer chooses others: RFC 2181 §9", nearly_full),
+    Deviation(
+        "NSEC3 at an alias",
+        "a CNAME is the answer to all types but CNAME, RFC 1034 §3.6.2; NSD takes NSEC3 out",
+        nsec3_at_alias,
     ),
     Deviation("DNAME links", "a chain of DNAMEs ends after 4 links; each peer has another limit", dname_chain),
     Deviation(

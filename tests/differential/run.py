@@ -13,14 +13,13 @@ from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
-import dns.rdatatype
-
-from tests.differential.comparison import OURS, Difference, Response, differences, malformed
-from tests.differential.deviations import explanation, refusal
+from tests.differential.comparison import OURS
+from tests.differential.deviations import refusal
 from tests.differential.facts import facts_of
 from tests.differential.families import random_zone
+from tests.differential.judgement import Verdict, verdicts
 from tests.differential.questions import PLAIN, Question, questions
-from tests.differential.servers import Batch, Group, whole
+from tests.differential.servers import Batch, Group, Wires
 from tests.differential.shrink import Case, Shrinker
 from tests.differential.zones import ZoneText, below
 from tests.peers.signing import HOW
@@ -156,8 +155,11 @@ def play(options: Options, seed: int, folder: Path, result: Result, deadline: fl
                 result.counts["questions"] += len(asked)
                 result.counts[f"questions to zones signed: {zone.signed or 'not at all'}"] += len(asked)
                 for case, wires in answered(batch, group, asked):
-                    for kind, said in judged(batch, case, wires, result):
-                        result.found(Finding(kind, case, seed, said))
+                    for verdict in judged(batch, case, wires):
+                        if verdict.reason is None:
+                            result.found(Finding(verdict.kind, case, seed, verdict.text))
+                        else:
+                            result.explained[verdict.reason.name] += 1
 
 
 def judge_served(batch: Batch, case: Case, seed: int, result: Result) -> None:
@@ -187,70 +189,24 @@ def servers_of(batch: Batch, group: Group) -> frozenset[str]:
     return having if OURS in having else frozenset()
 
 
-Wires = dict[str, bytes | None]
-
-
 def answered(batch: Batch, group: Group, asked: Sequence[Question]) -> Iterator[tuple[Case, Wires]]:
     """The questions and what each server that has all zones of the group says."""
     among = servers_of(batch, group)
     over_udp = [question for question in asked if not question.mode.tcp]
     for start in range(0, len(over_udp), TOGETHER):
         together = over_udp[start : start + TOGETHER]
-        for question, wires in zip(together, batch.ask_together(together, among), strict=True):
+        for question, wires in zip(together, batch.panel.ask_together(together, among), strict=True):
             yield Case(group, question), wires
     for question in asked:
         if question.mode.tcp:
-            yield Case(group, question), batch.ask(question, among)
+            yield Case(group, question), batch.panel.ask(question, among)
 
 
-def judged(batch: Batch, case: Case, wires: Wires, result: Result | None = None) -> Iterator[tuple[str, str]]:
-    """Kind and text of each difference that nobody has explained; over TCP as well when something is truncated."""
-    responses, ours_whole = batch.understood(wires), None
-    if not case.question.mode.tcp and any("TC" in response.flags for response in responses.values()):
-        over_tcp = case._replace(question=whole(case.question))
-        whole_wires = batch.ask(over_tcp.question, wires)
-        whole_responses = batch.understood(whole_wires)
-        ours_whole = whole_responses[OURS]
-        yield from judged_once(over_tcp, whole_wires[OURS], whole_responses, None, result)
-    yield from judged_once(case, wires[OURS], responses, ours_whole, result)
+def judged(batch: Batch, case: Case, wires: Wires) -> Iterator[Verdict]:
+    def ask(question: Question) -> Wires:
+        return batch.panel.ask(question, wires)
 
-
-def judged_once(
-    case: Case,
-    ours: bytes | None,
-    responses: dict[str, Response],
-    ours_whole: Response | None,
-    result: Result | None,
-) -> Iterator[tuple[str, str]]:
-    question = case.question
-    broken = malformed(ours, question.packet(0), question.mode.limit)
-    if broken is not None:
-        yield f"malformed: {broken[:20]}", f"{question}: {broken}\n    {responses[OURS]}"
-        return
-    for found in differences(question.name, question.type, responses, question.mode.limit, ours_whole):
-        known = explanation(found, facts_of(case.group))
-        if known is None:
-            yield kind_of(found), f"{found.aspect} differs: {question}\n" + said(responses)
-            return
-        if result is not None:
-            result.explained[known.name] += 1
-
-
-def said(responses: dict[str, Response]) -> str:
-    return "\n".join(f"    {name}: {response}" for name, response in responses.items())
-
-
-def kind_of(found: Difference) -> str:
-    """Differences of one kind have probably one cause."""
-    return f"{found.aspect}: ours {shape(found.ours)} most {shape(found.most)}"
-
-
-def shape(response: Response) -> str:
-    sections = " ".join(
-        ",".join(sorted({dns.rdatatype.to_text(dns.rdatatype.RdataType.make(row.type)) for row in rows})) or "-"
-        for rows in (response.answer, response.authority)
-    )
-    return f"{response.rcode} {response.flags} {sections} +{len(response.additional)}"
+    return verdicts(case.question, wires, ask, batch.apexes, facts_of(case.group))
 
 
 def shrunk(finding: Finding, folder: Path) -> Finding:
@@ -259,18 +215,20 @@ def shrunk(finding: Finding, folder: Path) -> Finding:
         return finding
 
     def still(batch: Batch, case: Case) -> bool:
-        return any(same(kind, finding.kind) for kind, _ in of(batch, case))
+        return any(True for _ in texts(batch, case))
 
-    def of(batch: Batch, case: Case) -> Iterator[tuple[str, str]]:
+    def texts(batch: Batch, case: Case) -> Iterator[str]:
         if len(servers_of(batch, case.group)) < len(batch.servers):
             return
         for each, wires in answered(batch, case.group, [case.question]):
-            yield from judged(batch, each, wires)
+            for verdict in judged(batch, each, wires):
+                if verdict.reason is None and same(verdict.kind, finding.kind):
+                    yield verdict.text
 
     case = Shrinker(folder / "shrink", still).shrunk(finding.case).rebased(0)
     with Batch(folder / "shrink", [case.group]) as batch:
-        said = [text for kind, text in of(batch, case) if same(kind, finding.kind)]
-    return finding._replace(case=case, said=said[0]) if said else finding
+        text = next(texts(batch, case), None)
+    return finding._replace(case=case, said=text) if text else finding
 
 
 def same(kind: str, another: str) -> bool:

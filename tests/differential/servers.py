@@ -17,13 +17,15 @@ from types import TracebackType
 from typing import Self
 
 from authdns.wire import name as names
-from tests.differential.comparison import OURS, Response, understood
-from tests.differential.questions import PLAIN, TCP, Question
+from authdns.wire.types import Type
+from tests.differential.comparison import OURS, understood
+from tests.differential.questions import PLAIN, Question
 from tests.differential.zones import ZoneText
 from tests.peers import Authdns, Bind, Endpoint, Knot, NameServer, Nsd, ServerDied, Zone
 from tests.peers.signing import SigningFailed, sign
 
 Group = tuple[ZoneText, ...]
+Wires = dict[str, bytes | None]  # what each server sent
 SECONDS = 3.0
 START_SECONDS = 60.0
 SETTLED_SECONDS = 3.0  # without another zone having come up
@@ -101,6 +103,39 @@ class Asker:
         return found
 
 
+class Panel:
+    """Several servers that are asked the same."""
+
+    def __init__(self, endpoints: Mapping[str, Endpoint]) -> None:
+        self._askers = {name: Asker(endpoint) for name, endpoint in endpoints.items()}
+        self._ident = 0
+
+    def close(self) -> None:
+        for asker in self._askers.values():
+            asker.close()
+
+    def _next_ident(self) -> int:
+        self._ident = self._ident % 0xFFFF + 1
+        return self._ident
+
+    def ask(self, question: Question, among: Iterable[str] | None = None) -> Wires:
+        """What each of the servers (or of those `among` them) answers."""
+        if question.mode.tcp:
+            query = question.packet(self._next_ident())
+            return {name: self._askers[name].over_tcp(query) for name in among or self._askers}
+        return self.ask_together([question], among)[0]
+
+    def ask_together(self, questions: Sequence[Question], among: Iterable[str] | None = None) -> list[Wires]:
+        """The same for a few questions over UDP that are sent without waiting for the responses."""
+        queries = [question.packet(self._next_ident()) for question in questions]
+        asked = {name: self._askers[name] for name in among or self._askers}
+        for asker in asked.values():
+            for query in queries:
+                asker.send(query)
+        received = {name: asker.receive(queries) for name, asker in asked.items()}
+        return [{name: wires[number] for name, wires in received.items()} for number in range(len(queries))]
+
+
 class Batch:
     """The four servers with the zones of `groups`; `unsigned` says which zones no signer took."""
 
@@ -112,16 +147,15 @@ class Batch:
         self.unsigned: dict[str, str] = {}  # origin -> what the signer said
         self.served: dict[str, frozenset[str]] = {}  # origin -> names of servers
         self.crashed: list[str] = []  # peers that did not live to answer
-        self._askers: dict[str, Asker] = {}
-        self._ident = 0
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         try:
-            zones = self._written([zone for group in self.groups for zone in group])
-            self.apexes = frozenset(names.from_text(zone.name + ".").lower() for zone in zones)
+            texts = [zone for group in self.groups for zone in group]
+            zones = self._written(texts)
+            self.apexes = frozenset(names.from_text(zone.origin).lower() for zone in texts)
             self.servers = {kind.name: kind(self.folder / kind.name, zones) for kind in self.KINDS}
             for server in self.servers.values():
                 self._stack.callback(server.stop)
@@ -134,10 +168,9 @@ class Batch:
                         raise
                     del self.servers[name]  # a zone that crashes one of the peers says nothing about authdns
                     self.crashed.append(name)
-                else:
-                    self._askers[name] = Asker(server.endpoint)
-                    self._stack.callback(self._askers[name].close)
-            self._wait_for([zone for group in self.groups for zone in group if zone.origin not in self.unsigned])
+            self.panel = Panel({name: server.endpoint for name, server in self.servers.items()})
+            self._stack.callback(self.panel.close)
+            self._wait_for([zone for zone in texts if zone.origin not in self.unsigned])
         except BaseException:
             self._stack.close()
             raise
@@ -180,41 +213,11 @@ class Batch:
                 time.sleep(0.05)
 
     def _serves(self, origin: str, name: str) -> bool:
-        query = Question(names.from_text(origin), 6, PLAIN).packet(self._next_ident())
-        self._askers[name].send(query)
-        response = understood(self._askers[name].receive([query])[0], ())
+        wires = self.panel.ask(Question(names.from_text(origin), Type.SOA, PLAIN), [name])
+        response = understood(wires[name], ())
         return response.rcode == "NOERROR" and "AA" in response.flags
-
-    def _next_ident(self) -> int:
-        self._ident = self._ident % 0xFFFF + 1
-        return self._ident
-
-    def ask(self, question: Question, among: Iterable[str]) -> dict[str, bytes | None]:
-        """What each of the servers `among` them answers."""
-        if question.mode.tcp:
-            query = question.packet(self._next_ident())
-            return {name: self._askers[name].over_tcp(query) for name in among}
-        return self.ask_together([question], among)[0]
-
-    def ask_together(self, questions: Sequence[Question], among: Iterable[str]) -> list[dict[str, bytes | None]]:
-        """The same for a few questions over UDP that are sent without waiting for the responses."""
-        queries = [question.packet(self._next_ident()) for question in questions]
-        asked = {name: self._askers[name] for name in among}
-        for asker in asked.values():
-            for query in queries:
-                asker.send(query)
-        received = {name: asker.receive(queries) for name, asker in asked.items()}
-        return [{name: wires[number] for name, wires in received.items()} for number in range(len(queries))]
-
-    def understood(self, wires: Mapping[str, bytes | None]) -> dict[str, Response]:
-        return {name: understood(wire, self.apexes) for name, wire in wires.items()}
 
     def log_of(self, origin: str, name: str = OURS) -> str:
         """What a server logged about a zone that it does not serve."""
         zone = (origin.rstrip(".") or ".").lower()
         return "\n".join([line for line in self.servers[name].log_text().splitlines() if zone in line.lower()][:3])
-
-
-def whole(question: Question) -> Question:
-    """The same question over TCP."""
-    return question._replace(mode=TCP._replace(opt=question.mode.opt, name=f"{question.mode.name}, TCP"))

@@ -1,35 +1,28 @@
 """One nasty zone, every question that it can be asked, BIND, NSD, Knot and authdns: section by section as sets.
 
-Where two peers agree and authdns says otherwise, the test fails, unless `deviation` gives the reason. Peers add records
-to positive answers that nobody asked for (the apex's NS, addresses that they come across); what is compared of the
-additional section are addresses of the names that the other sections point at.
+Where two peers agree and authdns says otherwise, the test fails, unless `tests.differential.deviations` has the reason.
+Random zones are asked in `test_random_differential`; both compare in the same way (`tests.differential.comparison`).
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from typing import NamedTuple
 
-import dns.flags
-import dns.message
 import dns.name
-import dns.rcode
-import dns.rdata
-import dns.rdatatype
-import dns.rdtypes.ANY.MX
-import dns.rdtypes.ANY.NS
-import dns.rdtypes.IN.SRV
-import dns.rdtypes.svcbbase
+import dns.zone
 import pytest
 
 from authdns.wire import name as names
 from authdns.wire.types import type_from_text
+from tests.differential.comparison import OURS, Response, understood
+from tests.differential.facts import Facts
+from tests.differential.judgement import Verdict, verdicts
+from tests.differential.questions import PLAIN, TCP, Mode, Question
+from tests.differential.servers import Panel
 from tests.interop.conftest import CONTROL_RUN
-from tests.interop.raw import Udp, over_tcp
-from tests.peers import Authdns, Bind, Knot, NameServer, Nsd, Zone, requires
-from tests.unit.answer.packets import opt, query
+from tests.peers import Authdns, Bind, Knot, Nsd, Zone, requires
+from tests.unit.answer.packets import opt
 
 pytestmark = [
     requires("bind", "nsd", "knot"),
@@ -241,211 +234,97 @@ def asked_names() -> list[bytes]:
     return [name for name in found if len(name) <= names.MAX_NAME_OCTETS]
 
 
-Row = tuple[str, int, str, bytes]  # owner in lower case, TTL, type, rdata in canonical form
+MODES = {
+    "EDNS": Mode("EDNS", opt()),
+    "DO": Mode("DO", opt(flags=0x8000)),
+    "EDNS 4096": Mode("EDNS 4096", opt(payload=4096)),
+}
+APEXES = frozenset({names.from_text(APEX)})
 
 
-class Response(NamedTuple):
-    """What is compared of a response."""
-
-    rcode: str
-    flags: str
-    answer: frozenset[Row]
-    authority: frozenset[Row]
-    additional: frozenset[Row]
-
-    def __str__(self) -> str:
-        lines = [f"{self.rcode} {self.flags}"]
-        for section in ("answer", "authority", "additional"):
-            for owner, ttl, rrtype, rdata in sorted(getattr(self, section)):
-                lines.append(f"        {section}: {owner} {ttl} {rrtype} {rdata!r}")
-        return "\n".join(lines)
+def facts() -> Facts:
+    zone = dns.zone.from_text(ZONE, origin=APEX, relativize=False)
+    rdatasets = ((name.canonicalize().to_wire(), rdataset.rdtype) for name, rdataset in zone.iterate_rdatasets())
+    return Facts(APEXES, ((owner, rrtype) for owner, rrtype in rdatasets if owner is not None))
 
 
-def understood(wire: bytes) -> Response:
-    message = dns.message.from_wire(wire, one_rr_per_rrset=True)
-    flags = message.flags & (dns.flags.AA | dns.flags.TC | dns.flags.RA | dns.flags.AD)
-    authority, additional = message.authority, message.additional
-    positive = message.rcode() == dns.rcode.NOERROR and bool(message.answer)
-    if positive and any(
-        rrset.rdtype == dns.rdatatype.NS and rrset.name == dns.name.from_text(APEX) for rrset in authority
-    ):
-        authority = []  # NSD adds the apex's NS
-    wanted = {target for rrset in [*message.answer, *authority] for target in targets(rrset.name, rrset[0])}
-    additional = [rrset for rrset in additional if rrset.name in wanted]
-    if flags & dns.flags.TC:
-        return Response(
-            dns.rcode.to_text(message.rcode()), dns.flags.to_text(flags), frozenset(), frozenset(), frozenset()
-        )
-    return Response(
-        dns.rcode.to_text(message.rcode()),
-        dns.flags.to_text(flags),
-        *(
-            frozenset(
-                (
-                    rrset.name.canonicalize().to_text(),
-                    rrset.ttl,
-                    dns.rdatatype.to_text(rrset.rdtype),
-                    rrset[0].to_digestable(dns.name.root),
-                )
-                for rrset in section
-            )
-            for section in (message.answer, authority, additional)
-        ),
-    )
-
-
-def targets(owner: dns.name.Name, rdata: dns.rdata.Rdata) -> list[dns.name.Name]:
-    """The names whose addresses a client needs next."""
-    if isinstance(rdata, dns.rdtypes.ANY.NS.NS | dns.rdtypes.IN.SRV.SRV):
-        return [rdata.target]
-    if isinstance(rdata, dns.rdtypes.ANY.MX.MX):
-        return [rdata.exchange]
-    if isinstance(rdata, dns.rdtypes.svcbbase.SVCBBase):
-        return [owner if rdata.target == dns.name.root else rdata.target]
-    return []
-
-
-MODES = {"plain": b"", "EDNS": opt(), "DO": opt(flags=0x8000), "EDNS 4096": opt(payload=4096)}
+FACTS = facts()
 
 
 @pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[NameServer]]:
-    """The peers, then authdns."""
+def panel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Panel]:
+    """The peers and authdns."""
     folder = tmp_path_factory.mktemp("differential")
     zone = folder / "example.com.zone"
     zone.write_text(ZONE)
     with ExitStack() as stack:
-        yield [
+        servers = [
             stack.enter_context(kind(folder / kind.name, [Zone("example.com", zone)]))
             for kind in (Bind, Nsd, Knot, Authdns)
         ]
+        panel = Panel({server.name: server.endpoint for server in servers})
+        stack.callback(panel.close)
+        yield panel
 
 
-class Difference(NamedTuple):
-    """One question to which authdns says something else than two of its peers (or than each of three)."""
-
-    qname: str  # in lower case
-    qtype: str
-    aspect: str
-    responses: dict[str, Response]
-
-    def __str__(self) -> str:
-        said = "\n".join(f"    {name}: {response}" for name, response in self.responses.items())
-        return f"{self.qname} {self.qtype}: {self.aspect} differs\n{said}"
-
-    @property
-    def ours(self) -> Response:
-        return self.responses["authdns"]
+def unexplained(panel: Panel, questions: Sequence[Question]) -> list[Verdict]:
+    found: list[Verdict] = []
+    for question, wires in zip(questions, panel.ask_together(questions), strict=True):
+        found += verdicts(question, wires, panel.ask, APEXES, FACTS)
+    return [verdict for verdict in found if verdict.reason is None]
 
 
-def difference(qname: str, qtype: str, responses: dict[str, Response]) -> Difference | None:
-    ours = responses["authdns"]
-    for index, aspect in enumerate(Response._fields):
-        votes = Counter(response[index] for name, response in responses.items() if name != "authdns")
-        (value, count), *_ = votes.most_common(1)
-        if value != ours[index] if count > 1 else ours[index] not in votes:
-            return Difference(qname, qtype, aspect, responses)
-    return None
+def assert_same(panel: Panel, mode: Mode, rrtypes: Sequence[str], asked: Sequence[bytes]) -> None:
+    found: list[Verdict] = []
+    for name in asked:
+        found += unexplained(panel, [Question(name, type_from_text(rrtype), mode) for rrtype in rrtypes])
+    assert not found, f"{len(found)} differences, among them:\n" + "\n".join(verdict.text for verdict in found[:20])
 
 
-def is_below(qname: str, *owners: str) -> bool:
-    return any(qname.endswith(f".{owner}.{APEX}") for owner in owners)
+def test_every_name_and_its_neighbours_for_every_usual_type(panel: Panel) -> None:
+    assert_same(panel, PLAIN, TYPES, asked_names())
 
 
-DNAMES = ("dn", "chain1", "chain2", "self", "longer", "toolong", "dout", "dchild", "dwild", "dnx", "dupper")
-
-
-def deviation(found: Difference) -> str | None:
-    """The reason why authdns does otherwise on purpose."""
-    ours, theirs = found.ours, [response for name, response in found.responses.items() if name != "authdns"]
-    if found.qtype == "ANY" and ours.answer and all(ours.rcode == response.rcode for response in theirs):
-        everything = found.responses["bind"].answer
-        if ours.answer <= everything and len({row[2] for row in ours.answer}) == 1:
-            return "one RRset stands for all of them: RFC 8482 §4.1"
-    if found.aspect == "flags" and "TC" in ours.flags and is_below(f".{found.qname}", "many"):
-        # In-domain glue must be whole or TC is set (RFC 9471 §3.1); the peers send what fits. Where the question is
-        # one of the glue names itself, they save octets by pointing at it, which a compiled answer cannot know.
-        return "glue that does not fit: TC"
-    if found.aspect == "additional" and found.qtype in ("HTTPS", "ANY"):
-        return "a target of . is the owner, and its addresses are added: RFC 9460 §2.5, §4.1"
-    if is_below(found.qname, "longer"):
-        return "a DNAME that makes every name longer ends after 4 links; each peer has another limit"
-    return None
-
-
-def ask_all(servers: list[NameServer], mode: str, rrtypes: tuple[str, ...], asked: list[bytes]) -> list[Difference]:
-    found = []
-    with ExitStack() as stack:
-        sockets = {server.name: stack.enter_context(Udp(server.endpoint, query())) for server in servers}
-        for qname in asked:
-            for qtype in rrtypes:
-                packet = query(qname, type_from_text(qtype), edns=MODES[mode])
-                responses = {name: understood(socket.ask(packet)) for name, socket in sockets.items()}
-                differing = difference(names.to_text(qname.lower()), qtype, responses)
-                if differing is not None and deviation(differing) is None:
-                    found.append(differing)
-    return found
-
-
-def report(found: list[Difference]) -> str:
-    return f"{len(found)} questions, among them:\n" + "\n".join(str(each) for each in found[:20])
-
-
-def test_every_name_and_its_neighbours_for_every_usual_type(servers: list[NameServer]) -> None:
-    found = ask_all(servers, "plain", TYPES, asked_names())
-    assert not found, report(found)
-
-
-@pytest.mark.parametrize("mode", [mode for mode in MODES if mode != "plain"])
-def test_with_edns_as_well(servers: list[NameServer], mode: str) -> None:
+@pytest.mark.parametrize("mode", MODES)
+def test_with_edns_as_well(panel: Panel, mode: str) -> None:
     wires = [names.from_text(owner) for owner in owners()]
     asked = [*wires, *(b"\1q" + wire for wire in wires if len(wire) < names.MAX_NAME_OCTETS - 1)]
-    found = ask_all(servers, mode, ("A", "NS", "TXT", "MX", "DS", "ANY"), asked)
-    assert not found, report(found)
+    assert_same(panel, MODES[mode], ("A", "NS", "TXT", "MX", "DS", "ANY"), asked)
 
 
-def test_every_owner_for_rare_types(servers: list[NameServer]) -> None:
-    found = ask_all(servers, "plain", RARE_TYPES, [names.from_text(owner) for owner in owners()])
-    assert not found, report(found)
+def test_every_owner_for_rare_types(panel: Panel) -> None:
+    assert_same(panel, PLAIN, RARE_TYPES, [names.from_text(owner) for owner in owners()])
 
 
-def test_answers_over_tcp_are_whole(servers: list[NameServer]) -> None:
+def test_answers_over_tcp_are_whole(panel: Panel) -> None:
     for owner in ("big", "tobig", "many", "mx", "medium"):
-        for qtype in ("TXT", "A", "MX"):
-            packet = query(names.from_text(f"{owner}.{APEX}"), type_from_text(qtype))
-            responses = {}
-            for server in servers:
-                response = over_tcp(server.endpoint, packet, query())
-                assert response is not None
-                responses[server.name] = understood(response)
-            assert "TC" not in responses["authdns"].flags
-            found = difference(f"{owner}.{APEX}", qtype, responses)
-            assert found is None or deviation(found), str(found)
+        for rrtype in ("TXT", "A", "MX"):
+            question = Question(names.from_text(f"{owner}.{APEX}"), type_from_text(rrtype), TCP)
+            wires = panel.ask(question)
+            assert "TC" not in understood(wires[OURS], APEXES).flags
+            assert not [each for each in verdicts(question, wires, panel.ask, APEXES, FACTS) if each.reason is None]
 
 
 # What was wrong once, each with the question that showed it.
 
 
-def agreed(servers: list[NameServer], name: str, rrtype: str) -> tuple[Response, Response]:
-    """What authdns says, and what all of its peers say."""
-    packet = query(names.from_text(name), type_from_text(rrtype))
-    said = {}
-    for server in servers:
-        with Udp(server.endpoint, query()) as socket:
-            said[server.name] = understood(socket.ask(packet))
-    ours = said.pop("authdns")
+def agreed(panel: Panel, name: str, rrtype: str) -> tuple[Response, Response]:
+    """What authdns says, and what all of its peers say; but for the octets, which are their own."""
+    wires = panel.ask(Question(names.from_text(name), type_from_text(rrtype), PLAIN))
+    said = {name: understood(wire, APEXES)._replace(octets=0) for name, wire in wires.items()}
+    ours = said.pop(OURS)
     (theirs,) = set(said.values())
     return ours, theirs
 
 
-def test_a_cname_to_a_name_below_a_dname_is_followed_to_the_data(servers: list[NameServer]) -> None:
-    ours, theirs = agreed(servers, "todname.example.com.", "A")
+def test_a_cname_to_a_name_below_a_dname_is_followed_to_the_data(panel: Panel) -> None:
+    ours, theirs = agreed(panel, "todname.example.com.", "A")
     assert ours == theirs
 
 
 @pytest.mark.parametrize(
     "name", ["q.dnx.example.com.", "a.dn.example.com.", "b.a.dn.example.com.", "q.dchild.example.com."]
 )
-def test_a_question_for_the_cname_below_a_dname_ends_there(servers: list[NameServer], name: str) -> None:
-    ours, theirs = agreed(servers, name, "CNAME")
+def test_a_question_for_the_cname_below_a_dname_ends_there(panel: Panel, name: str) -> None:
+    ours, theirs = agreed(panel, name, "CNAME")
     assert ours == theirs
