@@ -34,9 +34,10 @@ def _fault(request: bytes, answer: bytes, tcp: bool) -> str | None:
         return "shorter than a header"
     if answer[:2] != request[:2]:
         return "another id"
-    if answer[2] & 0xF9 != request[2] & 0x79 | 0x80:
+    query = not request[2] & 0x78  # RD and CD mean nothing in other opcodes
+    if answer[2] & 0xF9 != request[2] & (0x79 if query else 0x78) | 0x80:
         return "QR, the opcode or RD is wrong"
-    if answer[3] & 0xF0 != request[3] & 0x10:
+    if answer[3] & 0xF0 != (request[3] & 0x10 if query else 0):
         return "RA, Z, AD or CD is wrong"
     if answer[4] or answer[5] > 1:
         return "more than one question"
