@@ -27,6 +27,7 @@ WITH_RD: Final = 1
 WITH_CD: Final = 2
 WITH_OPT: Final = 4
 
+_BODY_END: Final = 0x10000  # a body that goes on until here fits into no response, and how it goes on does not matter
 _POINTERS_END: Final = 0x4000  # what 14 bits can point at (RFC 1035 §4.1.4)
 
 OTHER_KEY: Final = OTHER.to_bytes(2, "big")
@@ -165,7 +166,7 @@ class Opening:
     def __init__(self, answer: Answer, body: Body) -> None:
         self.base = answer.base
         self.proven = proven(answer)
-        self.number = len(answer.answer) + len(answer.authority)  # of the stop there
+        self.number = min(len(answer.answer) + len(answer.authority), len(body.stops) - 1)  # of the stop there
         self.octets = body.stops[self.number].octets
         here = HEADER_OCTETS + body.base_octets + 4 + self.octets
         behind = [offset for offset in body.pointers if offset >= self.octets]
@@ -203,7 +204,12 @@ def encode(answer: Answer, base: bytes) -> Body:
             encoder.rrset(owner, rrset.type, rrset.ttl, rrset.rdatas)
             counts[number] += len(rrset.rdatas)
             # TC is set when something is left out that had to be there (RFC 2181 §9, RFC 9471 §3).
-            stops.append(Stop(len(encoder.wire), (counts[0], counts[1], counts[2]), truncated=len(stops) < needed))
+            truncated = len(stops) < needed
+            if len(encoder.wire) >= _BODY_END:  # no response will ever get here
+                stops.append(Stop(_BODY_END, (counts[0], counts[1], counts[2]), truncated))
+                pointers = tuple(offset for offset in encoder.pointers if offset < _BODY_END - 1)
+                return Body(bytes(encoder.wire[:_BODY_END]), len(base), pointers, tuple(stops))
+            stops.append(Stop(len(encoder.wire), (counts[0], counts[1], counts[2]), truncated))
     return Body(bytes(encoder.wire), len(base), tuple(encoder.pointers), tuple(stops))
 
 

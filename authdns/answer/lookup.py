@@ -329,10 +329,10 @@ class _Draft:
 
     def _prove_closest_encloser(self, denial: Nsec3, name: bytes) -> bytes:
         """The closest provable encloser of a name that opt-out left without NSEC3 (RFC 5155 §7.2.1); returns it."""
-        above = names.parent(name)
+        above = name
         while (found := denial.matching(above)) is None and above != self.zone.apex:
             name, above = above, names.parent(above)
-        if found is not None:
+        if found is not None:  # else the chain lacks even the apex, and there is nothing better than the nearest
             self._prove(found)
         self._prove(denial.covering(name))
         return above

@@ -131,7 +131,7 @@ class ZoneBuilder:
             soa_rrset=soa_rrset,
             negative_soa=soa_rrset._replace(ttl=min(soa_rrset.ttl, minimum)),
             nsec3=MappingProxyType(nsec3),
-            denial=self._nsec3_chain(apex_rrsets, nsec3) or self._nsec_chain(apex_rrsets),
+            denial=self._nsec3_chain(apex_rrsets, nsec3) or self._nsec_chain(),
             signed=self._signed,
             records=records,
         )
@@ -168,9 +168,8 @@ class ZoneBuilder:
                 return Nsec3.of(parameters, owners)
         return None
 
-    def _nsec_chain(self, apex_rrsets: RRsets) -> Nsec | None:
-        """A chain begins at the apex; without that it is none."""
-        return Nsec.of(set(self._nsec_owners)) if find_rrset(apex_rrsets, Type.NSEC) else None
+    def _nsec_chain(self) -> Nsec | None:
+        return Nsec.of(set(self._nsec_owners)) if self._nsec_owners else None
 
     def _add_empty_non_terminals(self, finished: dict[bytes, RRsets]) -> None:
         """Every name between an owner and the apex exists (RFC 4592 §2.2.2)."""
@@ -251,11 +250,16 @@ class ZoneBuilder:
         for rrtype, rdatas in by_type.items():
             octets = sum(map(len, rdatas)) + FIXED_RR_OCTETS * len(rdatas)
             if octets > room:
-                self.problems.error(
-                    self.place_of(owner, rrtype & _TYPE_MASK),
-                    f"{names.to_text(owner)} {_type_text(rrtype)}: {len(rdatas)} records need {octets} octets; an "
-                    f"answer holds at most {room}, so nobody could ever ask for them",
-                )
+                what = f"{names.to_text(owner)} {_type_text(rrtype)}"
+                place = self.place_of(owner, rrtype & _TYPE_MASK)
+                if max(map(len, rdatas)) + FIXED_RR_OCTETS > room:
+                    self.problems.error(place, f"{what}: the record is too large for any message of {room} octets")
+                else:
+                    self.problems.warning(
+                        place,
+                        f"{what}: {len(rdatas)} records need {octets} octets; an answer holds at most {room}, so "
+                        "whoever asks for them gets none, over TCP as well",
+                    )
 
     def _check_apex(self) -> None:
         fields = self._growing.get(self.apex, [])

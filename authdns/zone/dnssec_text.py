@@ -183,13 +183,12 @@ def next_hash(word: bytes) -> bytes:
     if word.isalnum() and rest < 5 and octets <= MAX_HASH_OCTETS:
         try:
             number = int(word, 32)
-        except ValueError:
-            pass
-        else:
             if len(word) == SHA1_CHARACTERS:
                 return b"\x14" + number.to_bytes(20, "big")
             if not number & (1 << rest) - 1:
                 return bytes((octets,)) + (number >> rest).to_bytes(octets, "big")
+        except ValueError:
+            pass
     raise ValueError(f"{shown(word)} is no hash; expected base32hex (0-9, A-V), 32 characters of it for SHA-1")
 
 

@@ -115,6 +115,7 @@ class Source:
     def __init__(
         self, content: bytes, begins_record: Callable[[bytes], bool], number: int = 0, counted: bool = True
     ) -> None:
+        self.content = content  # what a position in `stream` counts in
         self.stream = BytesIO(content)
         if content.startswith(BOM):
             self.stream.seek(len(BOM))

@@ -100,10 +100,13 @@ class NameReader:
             wire = self.origin
         elif not rest:
             wire = names.ROOT
-        elif rest == b"." or len(rest) > names.MAX_NAME_OCTETS or _SPECIAL.search(rest):
+        elif len(rest) > names.MAX_NAME_OCTETS or _SPECIAL.search(rest):
             raise ValueError("not plain")
         else:
-            wire = names.from_text(rest.decode("ascii"), self.origin)
+            head, dot, above = rest.partition(b".")
+            if not 0 < len(head) <= names.MAX_LABEL_OCTETS:
+                raise ValueError("no label")
+            wire = LENGTH_OCTETS[len(head)] + head + self.suffixes[above if dot else ORIGIN_KEY]
         if len(wire) + 1 + names.MAX_LABEL_OCTETS > names.MAX_NAME_OCTETS:
             raise ValueError("too long for a plain suffix")
         return wire

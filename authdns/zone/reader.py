@@ -11,13 +11,11 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
-from io import BytesIO
 from itertools import chain, islice
 
 import dns.rdatatype
 
 from authdns.wire import name as names
-from authdns.wire.rdata import parse_soa
 from authdns.wire.types import META_TYPES, Type, type_from_text, type_to_text
 from authdns.zone.builder import FILE_SHIFT, ZoneBuilder
 from authdns.zone.checks import check_zone
@@ -38,6 +36,7 @@ from authdns.zone.rdata_text import (
 )
 from authdns.zone.zone import Zone
 
+DEFAULT_TTL = 3600  # where the file says nothing, as NSD, Knot and PowerDNS have it
 MAX_INCLUDE_DEPTH = 20  # nobody nests deeper by intent; each level is a level of recursion here
 MAX_INCLUDES = 10_000  # of one zone: two files that include each other's parts twice would double at each level
 # Of files that are included again: what is included once is as large as it is, but what is included often multiplies.
@@ -46,7 +45,7 @@ MAX_GENERATED_OCTETS = 1 << 27  # of text, by all $GENERATE of one zone: MAX_GEN
 MAX_PATH_OCTETS = 4096  # of an $INCLUDE, as Linux has it
 MAX_ORIGINS = 8  # of which the names read lately are remembered
 MAX_TEXT = 200  # of a line, in a message
-MAX_PLAIN_LINES = 100  # in parentheses, for the fast path; an RSA signature of 4096 bits takes 21 of dnssec-signzone's
+MAX_PLAIN_OCTETS = 1 << 14  # in parentheses, for the fast path; the largest keys and signatures take a thousand or so
 GENERATED_BLOCK = 10_000  # lines of $GENERATE that are made at a time
 
 Loader = Callable[[str], bytes]  # path -> content; raises OSError
@@ -57,8 +56,8 @@ _RAW_FORMATS = (b"\0\0\0\2\0\0\0", b"\0\0\0\3\0\0\0")  # raw, and the older map
 _BLANKS = frozenset(b" \t\r\v\f")
 _DIRECTIVES = ("$ORIGIN", "$TTL", "$INCLUDE", "$GENERATE")
 _TYPES = {word: number for word, number in dns.rdatatype.RdataType.__members__.items() if number not in META_TYPES}
-_WITHOUT_PARENTHESES = bytes.maketrans(b"()", b"  ")
-_ONE_PAIR = re.compile(rb'[^"();\\]*+\([^"();\\]*+\)[^"();\\]*\Z').match
+_ONE_PAIR = re.compile(rb'[^"();\\\n]*+\((?:[^"();\\\n]++|\n[ \t\r\v\f])*+\)[^"();\\]*\Z').match
+_LINE_END = (b"", b"\n")
 _PLAIN_LABEL = re.compile(rb"[A-Za-z0-9_*/-]+\Z").match
 _NUMBER = re.compile(rb"[+-]?[0-9]")
 _TAG = re.compile(rb"\s*[A-Za-z0-9_-]+\s*=")  # a comment that looks like the rest of a DMARC or DKIM record
@@ -105,10 +104,9 @@ class _ZoneReader:
         self._owner: bytes | None = None  # of the last record, lower-case; None: unknown, or it could not be read
         self._owner_failed = False
         # The TTL of a record that has none: from $TTL (RFC 2308 §4), else the last explicit one (RFC 1035 §5.1), else
-        # the SOA's minimum. `fixed`: explicit ones no longer change it.
+        # DEFAULT_TTL. `fixed`: explicit ones no longer change it.
         self._ttl: int | None = None
         self._ttl_fixed = False
-        self._without_ttl: list[tuple[bytes, int, bytes, int]] = []  # records before any TTL was known
         self._apex_failed = False  # an SOA or NS could not be read: that it is missing is no news
         self._ttls = Memo(parse_ttl)
         self._kinds = _plain_kinds()
@@ -129,12 +127,6 @@ class _ZoneReader:
         self._read_file(path, content)
         # `remark` leads back to here. Without that cycle a million records need no garbage collector to go away.
         del self._rdata
-        if self._without_ttl and not self._apex_failed:
-            owner, rrtype, _, place = self._without_ttl[0]
-            self.problems.error(
-                self._builder.place(place),
-                f"{names.to_text(owner)} {type_to_text(rrtype)} has no TTL, and there is neither $TTL nor an SOA",
-            )
         if self._apex_failed:
             return None
         zone = self._builder.build()
@@ -170,19 +162,22 @@ class _ZoneReader:
         add, spell = self._builder.add, self._builder.spell
         kinds, ttls, step = self._kinds, self._ttls, source.step
         base = self._file << FILE_SHIFT
-        number, behind, more = source.number, 0, 0  # behind the line that an entry of several begins with, and the rest
+        # Where the first line of an entry in parentheses ends, and its other lines.
+        number, behind, more = source.number, 0, b""
         length = LENGTH_OCTETS
         suffixes, codecs = self._names.suffixes, self._plain.codecs
         owner_word, owner, default, fixed = b"", self._owner, self._ttl, self._ttl_fixed
-        for line in source.stream:
+        stream = source.stream
+        for line in stream:
             number += step
             try:
                 if len(line) > MAX_LINE_OCTETS:
                     raise ValueError
                 text = line if b";" not in line else _without_comment(line)
                 if b"(" in text:
-                    behind = source.stream.tell()
-                    text, more = _unfolded(text, source.stream)
+                    behind = stream.tell()
+                    text, more = _unfolded(text, source.content, behind)
+                    stream.seek(behind + len(more))
                 words = text.split()
                 if line[0] in _BLANKS:
                     at = 0
@@ -227,8 +222,8 @@ class _ZoneReader:
                     raise ValueError
             except (ValueError, LookupError):
                 if behind:
-                    source.stream.seek(behind)
-                    behind = more = 0
+                    stream.seek(behind)
+                    behind = 0
                 source.number = number
                 self._owner, self._ttl = owner, default
                 self._slow(source, line)
@@ -238,8 +233,8 @@ class _ZoneReader:
             else:
                 add(owner, kind, ttl, rdata, base | number)
                 if behind:
-                    number += more * step
-                    behind = more = 0
+                    number += (more.count(b"\n") + (more[-1:] not in _LINE_END)) * step
+                    behind = 0
         self._owner, self._ttl = owner, default
 
     def _begins_record(self, line: bytes) -> bool:
@@ -343,11 +338,7 @@ class _ZoneReader:
         if rrtype in (Type.TXT, SPF):
             self._warn_of_lost_text(entry, at)
         place = self._file << FILE_SHIFT | entry.line
-        ttl = self._ttl_of(explicit, rrtype, rdata, tokens[at])
-        if ttl is None:
-            self._without_ttl.append((owner, rrtype, rdata, place))
-        else:
-            self._builder.add(owner, rrtype, ttl, rdata, place)
+        self._builder.add(owner, rrtype, self._ttl_of(explicit, tokens[at]), rdata, place)
 
     def _header(self, entry: Entry, start: int) -> tuple[int | None, int, int]:
         """TTL, class and type from token `start` on: the explicit TTL, the type, and the index of the type's token."""
@@ -357,7 +348,7 @@ class _ZoneReader:
             word = token.text.upper()
             if ttl is None and _NUMBER.match(word):
                 try:
-                    ttl = parse_ttl(token.text)
+                    ttl = self._explicit_ttl(token)
                 except ValueError as error:
                     raise Fault(token, f"{error}{self._owner_hint(entry, at)}") from None
             elif not class_seen and word in (b"IN", b"CLASS1"):
@@ -394,22 +385,26 @@ class _ZoneReader:
             return ""
         return f" (a line that begins in the first column begins with an owner: here {first}; indent it if not meant)"
 
-    def _ttl_of(self, explicit: int | None, rrtype: int, rdata: bytes, token: Token) -> int | None:
-        """The record's TTL, None if none is known yet. An SOA settles the matter for what waits."""
-        if explicit is not None and not self._ttl_fixed:
-            self._ttl = explicit
-        ttl = self._ttl if explicit is None else explicit
-        if rrtype == Type.SOA:
-            minimum = min(parse_soa(rdata).minimum, MAX_TTL)
-            if ttl is None:
-                message = f"there is no $TTL and the SOA has no TTL; its minimum, {minimum}, is used (RFC 2308 §4)"
-                self._report(Severity.WARNING, self._entry, token, message)
-                ttl = self._ttl = minimum
-                self._ttl_fixed = True
-            for owner, waiting, data, place in self._without_ttl:
-                self._builder.add(owner, waiting, minimum, data, place)
-            self._without_ttl.clear()
-        return ttl
+    def _explicit_ttl(self, token: Token) -> int:
+        """What has 32 bits but not 31 is taken for 0, as every resolver would (RFC 2181 §8)."""
+        if token.text.isdigit() and len(token.text) == 10 and MAX_TTL < int(token.text) < 1 << 32:
+            message = f"the TTL {shown(token.text)} is larger than {MAX_TTL} and counts as 0 (RFC 2181 §8)"
+            self._report(Severity.WARNING, self._entry, token, message)
+            return 0
+        return parse_ttl(token.text)
+
+    def _ttl_of(self, explicit: int | None, token: Token) -> int:
+        if explicit is not None:
+            if not self._ttl_fixed:
+                self._ttl = explicit
+            return explicit
+        if self._ttl is None:
+            message = f"there is no $TTL, and no record before has a TTL; {DEFAULT_TTL} is used"
+            hint = " (BIND would take the SOA's minimum, which RFC 2308 §4 gave another meaning)"
+            self._report(Severity.WARNING, self._entry, token, message + hint)
+            self._ttl = DEFAULT_TTL
+            self._ttl_fixed = True
+        return self._ttl
 
     def _warn_of_swallowed_lines(self, entry: Entry) -> None:
         """A missing `)` makes the next record's words a part of this one, until some other `)`."""
@@ -439,7 +434,7 @@ class _ZoneReader:
             case b"$TTL":
                 self._expect(entry, 1, 1, "$TTL SECONDS")
                 try:
-                    self._ttl = parse_ttl(entry.tokens[1].text)
+                    self._ttl = self._explicit_ttl(entry.tokens[1])
                 except ValueError as error:
                     raise Fault(entry.tokens[1], str(error)) from None
                 self._ttl_fixed = True
@@ -558,22 +553,27 @@ def _without_comment(line: bytes) -> bytes:
     return text
 
 
-def _unfolded(line: bytes, stream: BytesIO) -> tuple[bytes, int]:
-    """The entry that begins with `line` as one line without its parentheses, and how many more lines it had.
+def _unfolded(line: bytes, content: bytes, behind: int) -> tuple[bytes, bytes]:
+    """The entry that begins with `line` as one line without its parentheses, and what it took of `content`.
 
-    Raises ValueError or IndexError, the stream being anywhere then, for all but one plain pair of parentheses: what has
-    a line in it that does not begin with a blank, too, because that may be a record after a parenthesis left open.
+    `behind` is where the next line begins there. Raises ValueError for all but one plain pair of parentheses: also for
+    a line in them that does not begin with a blank, because that may be a record after a parenthesis left open.
     """
-    entry, lines = line, 0
-    while b")" not in line:
-        line = stream.readline()
-        lines += 1
-        entry += line
-        if line[0] not in _BLANKS or b"(" in line or lines > MAX_PLAIN_LINES or len(entry) > MAX_LINE_OCTETS:
+    more = b""
+    if b")" not in line:
+        close = content.find(b")", behind, behind + MAX_PLAIN_OCTETS)
+        if close < 0:
             raise ValueError("not plain")
-    if not _ONE_PAIR(entry):
+        end = content.find(b"\n", close, close + MAX_PLAIN_OCTETS) + 1
+        if not end:
+            end = len(content)
+            if end - close > MAX_PLAIN_OCTETS:
+                raise ValueError("not plain")
+        more = content[behind:end]
+        line = line + more if line.endswith(b"\n") else b"%b\n%b" % (line, more)  # it had a comment
+    if not _ONE_PAIR(line):
         raise ValueError("not plain")
-    return entry.translate(_WITHOUT_PARENTHESES), lines
+    return line.replace(b"(", b" ", 1).replace(b")", b" ", 1), more
 
 
 def _no_directive(owner: bytes) -> bytes:

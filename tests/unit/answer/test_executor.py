@@ -256,3 +256,10 @@ def test_the_last_name_of_four_dnames_is_still_looked_up() -> None:
     zone = zone_from_text(f"c.example.com. 60 CNAME a.d1.example.com.\n{chain}\na.d5.example.com. 60 A 192.0.2.5")
     answer = lookup(zone, names.from_text("c.example.com."), Type.A)
     assert answer.answer[-1][1].type == Type.A
+
+
+def test_an_rrset_that_no_message_holds_is_answered_with_tc_by_tcp_as_well() -> None:
+    text = "".join(f"*.example.com. 60 A 10.0.{i >> 8}.{i & 255}\n" for i in range(5000))
+    request = query(names.from_text("q.example.com."), Type.A)
+    response = responder_for(zone_from_text(text), tcp=True).respond(request)
+    assert response == b"\x12\x34\x87\0\0\1\0\0\0\0\0\0" + request[12:]

@@ -313,10 +313,19 @@ class TestChains:
         answer = answer_to(zone, "a.example.com.", "NSEC")
         assert rows(answer.answer) == ["? NSEC", "? RRSIG(NSEC)"]
 
-    def test_nsec_that_does_not_begin_at_the_apex_is_no_chain(self) -> None:
-        zone = zone_from_records("example.com.", [*self.PLAIN, ("a.example.com.", 60, "NSEC", "example.com. A")])
-        assert zone.denial is None
-        assert not zone.signed
+    def test_a_chain_that_lacks_the_apex_proves_what_it_can(self) -> None:
+        apex = ("example.com.", "NSEC")
+        zone = zone_from_records(
+            "example.com.", [each for each in signed(self.PLAIN, "nsec") if (each[0], each[2]) != apex]
+        )
+        assert authority_of(zone, "q.example.com.", "A") == with_rrsigs("example.com. SOA", "a.example.com. NSEC")
+
+    def test_a_nsec3_chain_that_lacks_the_apex_proves_what_it_can(self) -> None:
+        made = signed(self.PLAIN, "nsec3")
+        for digest in sorted(owner for owner, _, rrtype, _ in made if rrtype == "NSEC3"):
+            zone = zone_from_records("example.com.", [each for each in made if each[0] != digest])
+            for name, rrtype in (("q.example.com.", "A"), ("example.com.", "TXT"), ("a.example.com.", "TXT")):
+                assert len(answer_to(zone, name, rrtype).authority) == 4
 
 
 class TestOnTheWire:

@@ -144,24 +144,19 @@ def test_without_the_directive_the_last_explicit_ttl_holds() -> None:
     assert [found[f"{owner}.example.com. A"] for owner in "abcd"] == [60, 61, 61, 61]
 
 
-def test_without_any_ttl_the_minimum_of_the_soa_is_the_default_with_a_warning() -> None:
+def test_without_any_ttl_an_hour_is_the_default_with_a_warning() -> None:
     reading = read("a 60 A 10.0.0.1\nb A 10.0.0.1\n", head=SOA + NS)
     assert {f"{o} {t}": ttl for o, ttl, t, _ in records(reading)} == {
-        "example.com. SOA": 900,
-        "example.com. NS": 900,
+        "example.com. SOA": 3600,
+        "example.com. NS": 3600,
         "a.example.com. A": 60,
-        "b.example.com. A": 900,
+        "b.example.com. A": 3600,
     }
-    assert [p.place.line for p in said(reading, Severity.WARNING) if "its minimum, 900, is used" in p.message] == [1]
+    assert [p.place.line for p in said(reading, Severity.WARNING) if "3600 is used" in p.message] == [1]
 
 
-def test_records_before_any_ttl_wait_for_the_minimum_of_the_soa() -> None:
-    assert ttls("", NS + SOA_TTL)["example.com. NS"] == 900
-
-
-def test_a_record_without_a_ttl_in_a_file_without_any_is_an_error() -> None:
-    reading = read("", head="@ NS ns.example.net.\n")
-    assert "example.com. NS has no TTL, and there is neither $TTL nor an SOA" in [p.message for p in said(reading)]
+def test_records_before_any_ttl_have_the_default_as_well() -> None:
+    assert ttls("", NS + SOA_TTL)["example.com. NS"] == 3600
 
 
 def test_the_ttl_may_have_units() -> None:
@@ -171,7 +166,14 @@ def test_the_ttl_may_have_units() -> None:
     assert {ttl for _, ttl, _, _ in added("a 2147483647 A 10.0.0.1")} == {2147483647}
 
 
-@pytest.mark.parametrize("ttl", ["2147483648", "999999999999999999999999", "1h30", "1x", "-1", "1.5", "3551w"])
+def test_a_ttl_with_the_highest_bit_set_counts_as_0_with_a_warning() -> None:
+    for text in ("a 2147483648 A 10.0.0.1", "$TTL 4294967295\na A 10.0.0.1"):
+        reading = read(text)
+        assert ttls(text, SOA + NS)["a.example.com. A"] == 0
+        assert any("counts as 0" in problem.message for problem in said(reading, Severity.WARNING))
+
+
+@pytest.mark.parametrize("ttl", ["4294967296", "999999999999999999999999", "1h30", "1x", "-1", "1.5", "3551w"])
 def test_what_is_no_ttl_is_an_error_at_its_place(ttl: str) -> None:
     assert errors(f"a {ttl} A 10.0.0.1")[0].startswith("1:3 ")
     assert errors(f"a IN {ttl} A 10.0.0.1")[0].startswith("1:6 ")
@@ -571,3 +573,10 @@ def test_a_file_that_is_no_zone_file_is_given_up_after_so_many_errors() -> None:
     assert reading.problems.errors == MAX_ERRORS
     assert len(list(reading.problems)) == MAX_PROBLEMS
     assert reading.problems.left_out == MAX_ERRORS - MAX_PROBLEMS
+
+
+def test_a_single_record_that_fits_into_no_answer_is_an_error() -> None:
+    """Header, question and the fixed part of the record need their octets as well."""
+    text = "a TYPE65280 \\# {0} " + "00" * 65_492 + "{1}"
+    assert not said(read(text.format(65_492, "")))
+    assert "too large for any message" in str(said(read(text.format(65_493, "00")))[0])
