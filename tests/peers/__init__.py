@@ -14,7 +14,7 @@ from tests.peers.authdns import Authdns
 from tests.peers.availability import missing, requires
 from tests.peers.dig import Dig, dig
 from tests.peers.process import Endpoint, NameServer, ServerDied, Zone, free_port, wait_until
-from tests.peers.records import Record, ask, axfr, records_in_file, serial_at
+from tests.peers.records import Record, ask, ask_all, axfr, exchange, records_in_file, serial_at
 from tests.peers.servers import Bind, Knot, Nsd, Unbound
 
 __all__ = [
@@ -30,8 +30,10 @@ __all__ = [
     "Unbound",
     "Zone",
     "ask",
+    "ask_all",
     "axfr",
     "dig",
+    "exchange",
     "free_port",
     "missing",
     "records_in_file",

@@ -11,7 +11,23 @@ from functools import cache
 
 import pytest
 
-BINARIES = {"bind": "named", "nsd": "nsd", "knot": "knotd", "unbound": "unbound", "dig": "dig", "kdig": "kdig"}
+BINARIES = {
+    "bind": "named",
+    "nsd": "nsd",
+    "knot": "knotd",
+    "unbound": "unbound",
+    "dig": "dig",
+    "kdig": "kdig",
+    "delv": "delv",
+    "dnssec-signzone": "dnssec-signzone",
+    "dnssec-keygen": "dnssec-keygen",
+    "dnssec-verify": "dnssec-verify",
+    "named-compilezone": "named-compilezone",
+    "ldns-signzone": "ldns-signzone",
+    "ldns-verify-zone": "ldns-verify-zone",
+    "kzonesign": "kzonesign",
+}
+SIGNERS = ("dnssec-signzone", "dnssec-keygen", "ldns-signzone", "kzonesign")  # all of tests.peers.signing
 SYSTEM_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin")  # not on every user's PATH
 
 

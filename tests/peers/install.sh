@@ -9,6 +9,7 @@ need() { # command package
 }
 need named bind9
 need dig bind9-dnsutils
+need delv bind9-dnsutils
 need named-checkzone bind9-utils
 need dnssec-signzone bind9-utils
 need ldns-signzone ldnsutils

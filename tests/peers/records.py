@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +19,8 @@ import dns.rrset
 import dns.zone
 
 AXFR_SECONDS = 20.0
+EXCHANGE_SECONDS = 15.0
+IN_FLIGHT = 16
 
 
 class Record(NamedTuple):
@@ -44,6 +47,35 @@ def ask(
         except (OSError, dns.exception.DNSException):
             return None
     return response if query.is_response(response) else None
+
+
+def exchange(server: tuple[str, int], queries: Sequence[bytes]) -> list[bytes]:
+    """The responses to many queries over UDP, in their order, some queries always under way at once.
+
+    The ids are set here. TimeoutError if a server leaves one without response.
+    """
+    responses: dict[int, bytes] = {}
+    with socket.socket(socket.AF_INET6 if ":" in server[0] else socket.AF_INET, socket.SOCK_DGRAM) as connected:
+        connected.settimeout(EXCHANGE_SECONDS)
+        connected.connect(server)
+        for number in range(len(queries) + IN_FLIGHT):
+            if number < len(queries):
+                connected.send(number.to_bytes(2, "big") + queries[number][2:])
+            while len(responses) < min(number + 1 - IN_FLIGHT, len(queries)) or number >= len(queries) > len(responses):
+                response = connected.recv(65_535)
+                responses[int.from_bytes(response[:2], "big")] = response
+    return [responses[number] for number in range(len(queries))]
+
+
+def ask_all(
+    server: tuple[str, int], questions: Iterable[tuple[str, str]], *, flags: int = 0, dnssec_ok: bool = True
+) -> list[dns.message.Message]:
+    """The responses to many questions over UDP, each with EDNS and, unless told otherwise, DO."""
+    queries = [
+        dns.message.make_query(name, rdtype, flags=flags, want_dnssec=dnssec_ok, use_edns=0, payload=4096)
+        for name, rdtype in questions
+    ]
+    return [dns.message.from_wire(response) for response in exchange(server, [each.to_wire() for each in queries])]
 
 
 def serial_at(server: tuple[str, int], zone: str, timeout: float = 2.0) -> int | None:

@@ -186,13 +186,28 @@ class Unbound(NameServer):
 
     Delegations out of those zones are followed by their glue (on port 53, as every resolver does). With `forward` it
     asks the given servers as a forwarder does (RD set) in place of resolving.
+
+    With `anchors`, lines of DS or DNSKEY, it validates what lies below them, and logs why something is bogus. What it
+    has seen denied it then does not use to answer other questions, unless `more` (lines of the section `server`) says
+    so: each question gets to the server under test.
     """
 
     name: ClassVar[str] = "unbound"
 
-    def __init__(self, folder: Path, zones: Sequence[Zone] = (), *, forward: bool = False, **settings: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        zones: Sequence[Zone] = (),
+        *,
+        forward: bool = False,
+        anchors: Sequence[str] = (),
+        more: str = "",
+        **settings: Any,
+    ) -> None:
         super().__init__(folder, zones, **settings)
         self.forward = forward
+        self.anchors = tuple(anchors)
+        self.more = more
 
     def write_configuration(self) -> None:
         text = f"""server:
@@ -209,11 +224,12 @@ class Unbound(NameServer):
     pidfile: ""
     use-syslog: no
     logfile: ""
-    verbosity: {0 if self.quiet else 2}
+    verbosity: {0 if self.quiet else 1 if self.anchors else 2}
     num-threads: 1
-    module-config: "iterator"
+    module-config: "{"validator " if self.anchors else ""}iterator"
     target-fetch-policy: "0 0 0 0 0"
     minimal-responses: no
+{self._validation()}{self.more}
 remote-control:
     control-enable: no
 """
@@ -223,6 +239,20 @@ remote-control:
             text += f'{kind}:\n    name: "{zone.name}"\n'
             text += f"    {address}: {zone.primary.address}@{zone.primary.port}\n"
         (self.folder / "unbound.conf").write_text(text)
+
+    def _validation(self) -> str:
+        if not self.anchors:
+            return ""
+        lines = [f"    trust-anchor: '{anchor}'" for anchor in self.anchors]
+        lines += [
+            "    val-log-level: 2",
+            "    ede: yes",
+            "    aggressive-nsec: no",
+            "    harden-below-nxdomain: no",
+            "    qname-minimisation: no",
+            '    local-zone: "." nodefault',
+        ]
+        return "\n".join(lines) + "\n"
 
     def command(self) -> list[str]:
         return [runnable("unbound", self.folder), "-d", "-c", str(self.folder / "unbound.conf")]
