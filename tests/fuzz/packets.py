@@ -25,9 +25,10 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from authdns.wire.types import Rcode
 from tests.fuzz.invariants import Violation, check_answer, is_request
 from tests.fuzz.mutations import SEEDS, mutated
-from tests.fuzz.zones import UNAVAILABLE, ZONES
+from tests.fuzz.zones import UNAVAILABLE, ZONES, responder
 from tests.peers import Authdns, Endpoint, free_port
 from tests.unit.answer.packets import WWW, opt, option, query
 
@@ -211,14 +212,17 @@ def _messages(stream: bytes) -> Iterator[bytes]:
 
 
 def endless(random_: random.Random) -> Iterator[bytes]:
-    """Mutations of the seeds; some of them are mutated further, until others take their places."""
+    """Mutations of the seeds; some that are still well-formed are mutated further, until others take their places."""
+    respond = responder(tcp=False).respond
     seeds = list(SEEDS)
     pool = len(seeds)
     seeds += SEEDS * MUTANTS
     while True:
         packet = mutated(random_, seeds)
-        if random_.random() < 0.01 and len(packet) < 1000:
-            seeds[pool + int(random_.random() * (len(seeds) - pool))] = packet
+        if random_.random() < 0.02 and len(packet) < 1000:
+            answer = respond(packet)
+            if isinstance(answer, bytes) and answer[3] & 15 != Rcode.FORMERR:
+                seeds[pool + int(random_.random() * (len(seeds) - pool))] = packet
         yield packet
 
 
