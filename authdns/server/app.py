@@ -41,6 +41,8 @@ STOP_GRACE_SECONDS = 10.0  # for running transfers after SIGTERM
 # The worker thread reads zones while queries are answered; both need the interpreter. A query waits at most about
 # this long for it at each of its two system calls (Python's default is fifty times as much).
 SWITCH_SECONDS = 0.0001
+# A full collection walks every open connection: 50 ms for ten thousand, again whenever a quarter of them is new.
+OLDEST_GENERATION = 1000
 OTHER_FILES = 256  # file descriptors besides connections: sockets, zone files, the store, file events, metrics
 
 
@@ -88,6 +90,7 @@ class App:
         for sock in sockets:
             listener = udp.UdpListener(sock, self._udp, self._counters, self._handed_udp, self._barrier)
             loop.add_reader(sock, listener.on_readable)
+            tcp.meanwhile.append(listener.on_readable)
         tasks = [
             loop.create_task(self._look_after_zones(stale)),
             loop.create_task(systemd.feed_watchdog(self._config.listen, self._environ, self._answered)),
@@ -103,6 +106,7 @@ class App:
         self._log_ready()
         systemd.notify("READY=1", self._environ)
         gc.freeze()
+        gc.set_threshold(*gc.get_threshold()[:2], OLDEST_GENERATION)
         await self._zones.run(self._before_pass)
 
     def _answered(self) -> int:
@@ -160,6 +164,7 @@ class App:
         log.info("stopping")
         systemd.notify("STOPPING=1", self._environ)
         loop = asyncio.get_running_loop()
+        tcp.meanwhile.clear()
         for sock in sockets:
             loop.remove_reader(sock)
             sock.close()

@@ -112,15 +112,13 @@ def labels(name: bytes) -> tuple[bytes, ...]:
     return tuple(found)
 
 
-def has_more_labels(name: bytes, than: int) -> bool:
-    """Whether the name has more labels than that, the root's empty one left out."""
-    position = 0
-    for _ in range(than + 1):
-        length = name[position]
-        if not length:
-            return False
+def count_labels(name: bytes) -> int:
+    """How many labels the name has, the root's empty one left out."""
+    count = position = 0
+    while length := name[position]:
+        count += 1
         position += length + 1
-    return True
+    return count
 
 
 def parent(name: bytes) -> bytes:

@@ -10,6 +10,7 @@ A chain is read off the zone as it came. A gap in it is the signer's fault; then
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha1
 from typing import NamedTuple
 
@@ -68,21 +69,27 @@ class Nsec3:
         return cls(parameters, [number for number, _ in pairs], [owner for _, owner in pairs])
 
     def matching(self, name: bytes) -> bytes | None:
-        number = self._hash(name)
+        number = _known_hash(self.parameters, name)
         found = bisect_right(self.hashes, number) - 1
         return self.owners[found] if self.hashes[found] == number else None
 
     def covering(self, name: bytes) -> bytes:
         """The owner whose hash is at or before that of the name; the last one goes round to the first."""
-        return self.owners[bisect_right(self.hashes, self._hash(name)) - 1]
+        hashed = _known_hash if name.startswith(names.WILDCARD_LABEL) else nsec3_hash
+        return self.owners[bisect_right(self.hashes, hashed(self.parameters, name)) - 1]
 
-    def _hash(self, name: bytes) -> int:
-        """RFC 5155 §5; base32hex (RFC 4648 §7) keeps the order, so numbers do as well."""
-        _, iterations, salt = self.parameters
-        digest = sha1(name + salt, usedforsecurity=False).digest()
-        for _ in range(iterations):
-            digest = sha1(digest + salt, usedforsecurity=False).digest()
-        return int.from_bytes(digest, "big")
+
+def nsec3_hash(parameters: Parameters, name: bytes) -> int:
+    """RFC 5155 §5; base32hex (RFC 4648 §7) keeps the order, so numbers do as well."""
+    _, iterations, salt = parameters
+    digest = sha1(name + salt, usedforsecurity=False).digest()
+    for _ in range(iterations):
+        digest = sha1(digest + salt, usedforsecurity=False).digest()
+    return int.from_bytes(digest, "big")
+
+
+# Of names that exist, and of wildcards, which come back; the next closer names of strangers do not.
+_known_hash = lru_cache(maxsize=4096)(nsec3_hash)
 
 
 def is_hashed(owner: bytes, apex: bytes) -> bool:
