@@ -49,15 +49,16 @@ class Facts:
 
 @lru_cache(maxsize=8)
 def facts_of(group: tuple[ZoneText, ...]) -> Facts:
-    return Facts(
-        (names.from_text(zone.origin).lower() for zone in group),
-        (
-            (names.from_text(zone.absolute(each.owner)).lower(), type_from_text(each.type))
-            for zone in group
-            for each in zone.records
-        ),
-        (zone.signed for zone in group if zone.signed is not None),
-    )
+    """What the zones hold, without what a zone has where another one of the group begins."""
+    apexes = {names.from_text(zone.origin).lower() for zone in group}
+    records = []
+    for zone in group:
+        apex = names.from_text(zone.origin).lower()
+        for record in zone.records:
+            owner = names.from_text(zone.absolute(record.owner)).lower()
+            if apex == next(each for each in names.ancestors(owner) if each in apexes):
+                records.append((owner, type_from_text(record.type)))
+    return Facts(apexes, records, (zone.signed for zone in group if zone.signed is not None))
 
 
 def names_on_the_way(found: Difference) -> Iterator[bytes]:

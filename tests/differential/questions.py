@@ -28,6 +28,8 @@ class Mode(NamedTuple):
     name: str
     opt: bytes = b""
     tcp: bool = False
+    opcode: int = 0
+    qclass: int = 1
 
     @property
     def limit(self) -> int:
@@ -35,10 +37,6 @@ class Mode(NamedTuple):
         if self.tcp:
             return 65_535
         return min(max(int.from_bytes(self.opt[3:5], "big"), 512), 1232) if self.opt else 512
-
-    @property
-    def dnssec(self) -> bool:
-        return bool(self.opt) and bool(self.opt[7] & 0x80)
 
 
 PLAIN, TCP, TCP_DO = Mode("UDP"), Mode("TCP", tcp=True), Mode("TCP, DO", opt(flags=DO), tcp=True)
@@ -54,6 +52,13 @@ MODES = {
     Mode("EDNS 0", opt(payload=0)): (0.2, 0.2),
     Mode("EDNS 700, DO", opt(payload=700, flags=DO)): (0.5, 2),
     Mode("EDNS, options", opt(options=option(65001, b"\0\xff") + option(12, bytes(7)))): (0.2, 0.2),
+    Mode("class CH", qclass=3): (0.1, 0.1),
+    Mode("class HS", qclass=4): (0.1, 0.1),
+    Mode("class NONE, EDNS", opt(), qclass=254): (0.1, 0.1),
+    Mode("class 65280, DO", opt(flags=DO), qclass=65280): (0.1, 0.1),
+    Mode("opcode 1", opcode=1): (0.1, 0.1),
+    Mode("opcode 9, EDNS", opt(), opcode=9): (0.1, 0.1),
+    Mode("EDNS 1", opt(version=1)): (0.1, 0.1),
     TCP: (0.5, 0.5),
     TCP_DO: (0.5, 1.5),
 }
@@ -67,8 +72,8 @@ class Question(NamedTuple):
     flags: int = 0
 
     def packet(self, ident: int) -> bytes:
-        head = header(self.flags, (1, 0, 0, bool(self.mode.opt)))
-        return ident.to_bytes(2, "big") + head[2:] + question(self.name, self.type) + self.mode.opt
+        head = header(self.flags, (1, 0, 0, bool(self.mode.opt)), self.mode.opcode)
+        return ident.to_bytes(2, "big") + head[2:] + question(self.name, self.type, self.mode.qclass) + self.mode.opt
 
     def __str__(self) -> str:
         return f"{names.to_text(self.name)} {type_to_text(self.type)} ({self.mode.name})"
