@@ -124,8 +124,9 @@ def test_types_that_do_not_matter_all_get_the_answer_to_other(zone: Zone, qtype:
         qname = representative(zone, position)
         assert qname is not None
         assert position_of(zone, qname) == position
-        if qtype not in types_that_matter(zone, qname):
-            assert lookup(zone, qname, qtype, dnssec_ok) == lookup(zone, qname, 0, dnssec_ok)
+        other = lookup(zone, qname, 0, dnssec_ok)
+        if not other.per_query and qtype not in types_that_matter(zone, qname):
+            assert lookup(zone, qname, qtype, dnssec_ok) == other
 
 
 @settings(max_examples=200, deadline=None)
