@@ -26,6 +26,10 @@ SIZE_SHIFT = 6  # sizes are counted in steps of 64 octets
 # Class, OPT, and a lone COOKIE option with its eight octets, which say nothing to us (yet): see _is_client_cookie.
 _COOKIE_TAIL_OCTETS = 2 + 11 + 12
 
+_NSID = 3  # an option (RFC 5001)
+_ASKING_NSID = b"\0\3\0\0"
+MAX_NSID_OCTETS = 128  # of the identity: then it fits beside the longest question, and beside the identity in class CH
+
 _DS = Type.DS.to_bytes(2, "big")
 _IN = b"\0\1"
 # Types that ask for something else than data, so the bare question must not go down the short way.
@@ -45,7 +49,7 @@ _UNUSUAL_TYPES = frozenset(t.to_bytes(2, "big") for t in (Type.AXFR, Type.IXFR, 
 
 @dataclass(frozen=True, slots=True)
 class Chaos:
-    """What is told about the server itself in class CH (RFC 4892); None is refused."""
+    """What is told about the server itself in class CH (RFC 4892); None is refused. The identity is NSID as well."""
 
     identity: str | None = None
     version: str | None = None
@@ -56,6 +60,14 @@ class Chaos:
         if qname in (b"\x07version\x04bind\0", b"\x07version\x06server\0"):
             return self.version
         return None
+
+    @property
+    def nsid(self) -> bytes:
+        """The option that says it, or nothing."""
+        if self.identity is None:
+            return b""
+        octets = self.identity.encode()[:MAX_NSID_OCTETS]
+        return _NSID.to_bytes(2, "big") + len(octets).to_bytes(2, "big") + octets
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +92,7 @@ class Responder:
         self._tcp = tcp
         self._payload = payload
         self._chaos = chaos or Chaos()
+        self._nsid = self._chaos.nsid
         self._refused = failure(Rcode.REFUSED)
         plain = {_IN: _Tail(MAX_TCP_OCTETS if tcp else PLAIN_UDP_OCTETS, b"")}
         with_opt: dict[bytes, _Tail] = {}
@@ -211,8 +224,8 @@ class Responder:
         else:
             plan = (zone.with_dnssec if tail.dnssec_ok else zone).plan(query.qname, query.qtype)
         end = HEADER_OCTETS + len(query.qname)
-        if query.edns is not None and (not query.edns.options or _is_client_cookie(query.edns.options)):
-            cookie = bool(query.edns.options)
+        cookie = query.edns is not None and _is_client_cookie(query.edns.options)
+        if cookie or (query.edns is not None and query.edns.options in (b"", _ASKING_NSID)):
             kept = self._cookie_tails if cookie else self._kept_tails
             if len(kept) >= _MAX_KEPT_TAILS:
                 kept.clear()  # the usual ones are back at once; kept out they would be slow for good
@@ -225,7 +238,11 @@ class Responder:
         if edns is None:
             return _Tail(MAX_TCP_OCTETS if self._tcp else PLAIN_UDP_OCTETS, b"")
         limit = MAX_TCP_OCTETS if self._tcp else min(edns.payload, self._payload)
-        return _Tail(limit, opt_record(self._payload, 0, edns.dnssec_ok), edns.dnssec_ok)
+        return _Tail(limit, opt_record(self._payload, 0, edns.dnssec_ok, self._options(edns)), edns.dnssec_ok)
+
+    def _options(self, edns: Edns) -> bytes:
+        """Of the response. NSID to who asks for it, in a version that we know (RFC 5001 §2.2); no other as yet."""
+        return self._nsid if self._nsid and edns.version == 0 and edns.has_option(_NSID) else b""
 
     def _chaos_response(self, request: bytes, query: Query) -> bytes:
         text = self._chaos.text(query.qname) if query.qtype in (Type.TXT, Type.ANY) else None
@@ -242,7 +259,8 @@ class Responder:
         return plain[:2] + bytes((aa,)) + plain[3:6] + b"\0\1" + plain[8:end] + record + plain[end:]
 
     def _error(self, request: bytes, question: bytes, rcode: Rcode, edns: Edns | None, tsig: bytes = b"") -> bytes:
-        response = simple_response(request, question, rcode, edns, self._payload, tsig)
+        options = b"" if edns is None else self._options(edns)
+        response = simple_response(request, question, rcode, edns, self._payload, tsig, options)
         qtype = question[-4:-2]
         self.tally[rcode][qtype if qtype in _NAMED_TYPES else OTHER_KEY] += 1
         self.sizes[len(response) >> SIZE_SHIFT] += 1

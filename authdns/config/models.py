@@ -251,7 +251,7 @@ class FileModel(Model):
         "a folder for this configuration in $XDG_STATE_HOME/authdns or ~/.local/state/authdns.",
     )
     identity: Annotated[StrictStr | None, Expected("text, or null", null=True)] = Field(
-        None, description="Answers CH TXT id.server and hostname.bind. Default null: refused."
+        None, description="Answers CH TXT id.server and hostname.bind, and NSID. Default null: refused."
     )
     version: Annotated[StrictStr | None, Expected("text, or null", null=True)] = Field(
         None, description="Answers CH TXT version.bind and version.server. Default null: refused."

@@ -133,14 +133,21 @@ def header(ident: bytes, flags: int, rcode: int, counts: tuple[int, int, int, in
     return ident + b"".join(word.to_bytes(2, "big") for word in words)
 
 
-def opt_record(payload: int, rcode: int, dnssec_ok: bool) -> bytes:
-    """OPT of a response (RFC 6891 §6.1): version 0, DO copied (RFC 3225 §3), no options."""
+def opt_record(payload: int, rcode: int, dnssec_ok: bool, options: bytes = b"") -> bytes:
+    """OPT of a response (RFC 6891 §6.1): version 0, DO copied (RFC 3225 §3)."""
     flags = b"\x80\0" if dnssec_ok else b"\0\0"
-    return b"\0\0\x29" + payload.to_bytes(2, "big") + bytes((rcode >> 4, 0)) + flags + b"\0\0"
+    fixed = b"\0\0\x29" + payload.to_bytes(2, "big") + bytes((rcode >> 4, 0)) + flags
+    return fixed + len(options).to_bytes(2, "big") + options
 
 
 def simple_response(
-    request: bytes, question: bytes, rcode: Rcode, edns: Edns | None, payload: int, tsig: bytes = b""
+    request: bytes,
+    question: bytes,
+    rcode: Rcode,
+    edns: Edns | None,
+    payload: int,
+    tsig: bytes = b"",
+    options: bytes = b"",
 ) -> bytes:
     """A response without records but OPT and TSIG: every refusal and error. `request` has at least 12 octets.
 
@@ -150,7 +157,7 @@ def simple_response(
     asked = int.from_bytes(request[2:4], "big")
     flags = asked & 0x7800 or asked & (Flag.RD | Flag.CD)
     flags |= Flag.QR
-    opt = b"" if edns is None else opt_record(payload, rcode, edns.dnssec_ok)
+    opt = b"" if edns is None else opt_record(payload, rcode, edns.dnssec_ok, options)
     counts = (bool(question) + 0, 0, 0, bool(opt) + bool(tsig))
     return header(request[:2], flags, rcode, counts) + question + opt + tsig
 

@@ -27,6 +27,17 @@ class Edns:
     dnssec_ok: bool
     options: bytes
 
+    def has_option(self, code: int) -> bool:
+        """Whether that option is there, whatever it holds."""
+        position = 0
+        for _ in range(MAX_OPTIONS):
+            if position + 4 > len(self.options):
+                break
+            if int.from_bytes(self.options[position : position + 2], "big") == code:
+                return True
+            position += 4 + int.from_bytes(self.options[position + 2 : position + 4], "big")
+        return False
+
 
 @dataclass(frozen=True, slots=True)
 class Tsig:

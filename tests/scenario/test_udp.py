@@ -10,7 +10,9 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
+import dns.edns
 import dns.flags
+import dns.message
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -130,6 +132,22 @@ def test_no_answer_is_larger_than_it_may_be(server: Authdns, name: str, payload:
             assert len(parsed(client.ask(question(f"{name}.example.com", rdtype)).message()).answer) == len(
                 message.answer
             )
+
+
+@pytest.mark.parametrize("identity", ["ns1.example.com", None])
+def test_the_configured_identity_is_told_as_nsid_and_in_class_ch(
+    serve: Serve, file: Path, identity: str | None
+) -> None:
+    server = serve([Zone("example.com", file)], identity=identity)
+    asking = dns.message.make_query("www.example.com", "A", options=[dns.edns.NSIDOption(b"")]).to_wire()
+    chaos = question("id.server", "TXT", rdclass=3)
+    with Tcp(server.endpoint) as client:
+        for answer in (over_udp(server.endpoint, asking), client.ask(asking).message()):
+            told = [option.nsid for option in parsed(answer).options if isinstance(option, dns.edns.NSIDOption)]
+            assert told == ([] if identity is None else [identity.encode()])
+        for answer in (over_udp(server.endpoint, chaos), client.ask(chaos).message()):
+            texts = [rdata.to_text() for rrset in parsed(answer).answer for rdata in rrset]
+            assert texts == ([] if identity is None else [f'"{identity}"'])
 
 
 def test_an_error_inside_is_servfail_and_the_server_lives(

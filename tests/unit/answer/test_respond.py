@@ -407,6 +407,86 @@ def test_the_soa_alone_is_the_answer_to_the_soa_query() -> None:
             assert seen(packet, refused).startswith("REFUSED")
 
 
+IDENTITY_OPTION = option(3, b"ns1.example.net")
+NSID_TO_ALL = responder(table_zone(), chaos=Chaos(identity="ns1.example.net"))
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        query(edns=opt(options=option(3))),
+        query(edns=opt(flags=0x8000, options=option(3)), flags=Flag.RD),
+        query(edns=opt(options=option(3, b"filled"))),
+        query(edns=opt(options=option(3) * 2)),
+        query(edns=opt(options=option(8, b"\0\1\0\0") + option(10, bytes(8)) + option(12, bytes(20)) + option(3))),
+        query(b"\2nx" + APEX, edns=opt(options=option(3))),
+        query(b"\3org\0", edns=opt(options=option(3))),
+        query(b"\4huge" + APEX, Type.TXT, edns=opt(options=option(3))),
+        query(qclass=4, edns=opt(options=option(3))),
+        query(b"\2id\6server\0", Type.TXT, Class.CH, edns=opt(options=option(3))),
+        query(edns=opt(options=option(3)) + tsig(), more=1),
+        header(counts=(1, 0, 0, 1), opcode=15) + question() + opt(options=option(3)),
+    ],
+)
+def test_nsid_tells_the_identity_to_who_asks_for_it(asked: bytes) -> None:
+    """RFC 5001; the answer is the same otherwise."""
+    for _ in range(2):  # the second time by what was kept
+        response = answered(NSID_TO_ALL, asked)
+        assert response.count(IDENTITY_OPTION) == 1
+        message = dns.message.from_wire(response, keyring=False)
+        assert [(each.otype, each.to_wire()) for each in message.options] == [(3, IDENTITY_OPTION[4:])]
+        if b"server" not in asked:
+            rdlength = b"\0\x13"
+            assert response.replace(rdlength + IDENTITY_OPTION, b"\0\0") == answered(UDP, asked)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        query(edns=opt()),
+        query(edns=opt(options=option(10, bytes(8)))),
+        query(edns=opt(options=option(65001, option(3)))),
+        query(edns=opt(version=1, options=option(3))),
+        query(edns=opt(options=b"\0\3\0")),
+        query(),
+    ],
+)
+def test_nobody_else_is_told(asked: bytes) -> None:
+    for _ in range(2):
+        assert answered(NSID_TO_ALL, asked) == answered(UDP, asked)
+        answered(NSID_TO_ALL, query(edns=opt(options=option(3))))
+
+
+def test_nsid_goes_the_short_way_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    to = responder(table_zone(), chaos=Chaos(identity="ns1.example.net"))
+    asked = query(edns=opt(options=option(3)))
+    first = answered(to, asked)
+    monkeypatch.setattr(to, "_unusual", None)
+    assert answered(to, asked) == first
+    other = query(b"\2nx" + APEX, edns=opt(options=option(3)))
+    assert IDENTITY_OPTION in answered(to, other)
+
+
+@pytest.mark.parametrize("tcp", [False, True])
+def test_a_long_identity_is_no_reason_for_a_long_answer(tcp: bool) -> None:
+    to = responder(table_zone(), tcp=tcp, chaos=Chaos(identity="ä" * 200, version="v" * 300))
+    asking = opt(payload=512, options=option(3))
+    longest = below_apex(255)
+    for asked in (
+        query(longest, edns=asking),
+        query(b"\1a" * 127 + b"\0", edns=asking),
+        query(longest, edns=asking + tsig(), more=1),
+        query(longest, qclass=4, edns=asking),
+        query(b"\2id\6server\0", Type.TXT, Class.CH, edns=asking),
+        query(b"\7version\6server\0", Type.ANY, Class.CH, edns=asking),
+        query(b"\3big" + APEX, Type.TXT, edns=asking),
+    ):
+        response = answered(to, asked)
+        assert tcp or len(response) <= 512
+        (nsid,) = dns.message.from_wire(response, keyring=False).options
+        assert len(nsid.to_wire() or b"") == 128
+
+
 def test_a_client_cookie_is_ignored_and_does_not_send_the_query_the_long_way(monkeypatch: pytest.MonkeyPatch) -> None:
     to = responder(zone_from_text("www.example.com. 60 A 192.0.2.1"))
     plain = to.respond(query(WWW, edns=opt()))
