@@ -52,7 +52,7 @@ def wildcards(draft: Draft) -> None:
 def asterisks(draft: Draft) -> None:
     """Where wildcards do not belong: in the middle, as a cut, above a DNAME, with DS, twice."""
     star = below("*", draft.name())
-    kind = draft.random.choice(("middle", "NS", "NS", "DNAME", "twice", "escaped"))
+    kind = draft.random.choice(("middle", "middle", "NS", "DNAME", "twice", "escaped"))
     if kind == "middle":
         draft.address(below(draft.label(), star))
     elif kind == "NS":

@@ -19,7 +19,7 @@ DO = 0x8000
 SPECIAL_TYPES = ("ANY", "DS", "NS", "SOA", "CNAME", "DNAME", "RRSIG", "NSEC", "NSEC3", "NSEC3PARAM", "DNSKEY", "CDS")
 OTHER_TYPES = ("A", "AAAA", "TXT", "MX", "SRV", "HTTPS", "SVCB", "PTR", "NAPTR", "CAA", "TYPE65280", "TYPE731")
 BESIDE = (b"\1q", b"\1a", b"\1*", b"\1q\1r", b"\1*\1q", b"\1A\1b", b"\1b\1*", b"\2\0\1", b"\1\xff", b"\1-")
-MOST_NAMES = 60  # of one zone
+MOST_NAMES = 40  # of one zone
 
 
 class Mode(NamedTuple):

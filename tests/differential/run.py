@@ -149,7 +149,7 @@ def play(options: Options, seed: int, folder: Path, result: Result, deadline: fl
                 judge_served(batch, Case((zone,), Question(b"\0", 6, PLAIN)), seed, result)
                 if len(servers_of(batch, group)) < 3:
                     continue
-                if time.monotonic() > deadline:
+                if time.monotonic() > deadline or result.counts["questions"] >= options.queries:
                     return
                 asked = list(questions(zone, Random(f"{seed} {zone.origin}")))
                 result.counts["questions"] += len(asked)
@@ -167,7 +167,8 @@ def judge_served(batch: Batch, case: Case, seed: int, result: Result) -> None:
     zone = case.group[0]
     servers = batch.served[zone.origin]
     theirs = len(servers - {OURS})
-    result.counts["zones that authdns serves"] += OURS in servers
+    for name in batch.servers:
+        result.counts[f"zones that {name} does not serve"] += name not in servers
     if OURS in servers:
         if theirs == 0:
             logs = "\n".join(batch.log_of(zone.origin, name) for name in batch.servers if name != OURS)
@@ -180,7 +181,7 @@ def judge_served(batch: Batch, case: Case, seed: int, result: Result) -> None:
         else:
             result.found(Finding("refused by authdns", case, seed, why))
     else:
-        result.counts["zones refused by all"] += 1
+        result.counts["zones refused by authdns and most others"] += 1
 
 
 def servers_of(batch: Batch, group: Group) -> frozenset[str]:
