@@ -95,7 +95,7 @@ class _Sha1:
         return self._hash.digest()
 
 
-_rounds_of_sha1 = denial.Nsec3._hash.__code__
+_rounds_of_sha1 = denial.nsec3_hash.__code__
 
 
 @contextmanager
