@@ -53,7 +53,10 @@ class UdpListener:
             except BlockingIOError:
                 return
             except OSError:
-                continue  # an ICMP error about an earlier answer
+                continue  # an ICMP error about an earlier answer, where the system reports those
+            if not source[1]:
+                self._counters.dropped += 1  # nobody can be there: forged, to make two servers talk to each other
+                continue
             try:
                 response = respond(request)
                 if type(response) is not bytes:
@@ -65,8 +68,7 @@ class UdpListener:
                 if response is None:
                     continue
             try:
-                if source[1]:
-                    send(response, source)
+                send(response, source)
             except OSError:
                 self._counters.unsent += 1
 
@@ -80,13 +82,16 @@ class UdpListener:
                 return
             except OSError:
                 continue
+            if not source[1]:
+                self._counters.dropped += 1
+                continue
             try:
                 response = respond(request)
                 if type(response) is not bytes:
                     response = self._not_bytes(request, response, source)  # type: ignore[arg-type]
             except Exception:
                 response = self._barrier(request, source)
-            if response is None or not source[1]:
+            if response is None:
                 continue
             try:
                 send((response,), _from_same_address(control), 0, source)

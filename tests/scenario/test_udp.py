@@ -1,10 +1,8 @@
-"""DNS over UDP: where answers come from, how large they may be, and that nothing ends the server.
-
-(A datagram from port 0 needs a raw socket to send; that it gets no answer is a unit test of the loop.)
-"""
+"""DNS over UDP: where answers come from, how large they may be, and that nothing ends the server."""
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -33,7 +31,7 @@ from tests.scenario.tools import (
     write_zone,
 )
 
-NOERROR, SERVFAIL = 0, 2
+NOERROR, FORMERR, SERVFAIL = 0, 1, 2
 NUMBERS = range(1, 200, 7)
 PAYLOAD = 1232
 
@@ -102,6 +100,67 @@ def test_what_is_no_query_gets_no_answer(server: Authdns) -> None:
         sock.setblocking(False)
         with pytest.raises(BlockingIOError):
             sock.recv(65535)
+
+
+def test_port_0_gets_no_answer(server: Authdns) -> None:
+    """Sent as it would come from the network: with a header of our own."""
+    wire = question("www.example.com", ident=7)
+    try:
+        raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP)
+    except PermissionError:
+        pytest.skip("raw sockets are for root")
+    with (
+        raw,
+        udp_socket(server.endpoint) as sock,
+        socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP) as all_,
+    ):
+        raw.bind(("127.0.0.99", 0))
+        all_.bind(("127.0.0.99", 0))
+        all_.setblocking(False)
+        for port in (0, 4242):  # the second shows that such a packet arrives, and that its answer would be seen
+            words = (port, server.endpoint.port, 8 + len(wire), 0)
+            raw.sendto(b"".join(word.to_bytes(2, "big") for word in words) + wire, server.endpoint)
+        sock.send(question("www.example.com", ident=8))
+        assert ident(sock.recv(65535)) == 8
+        heard = []
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                packet = all_.recv(65535)
+                heard.append(packet[20:])  # behind the header of IPv4
+        answered = [int.from_bytes(datagram[2:4], "big") for datagram in heard if datagram[10:11] >= b"\x80"]
+        assert answered == [4242]
+
+
+def test_clients_that_are_gone_before_their_answer_comes_harm_nobody(server: Authdns) -> None:
+    """The host answers for them with an ICMP error."""
+    for _ in range(200):
+        with udp_socket(server.endpoint) as sock:
+            sock.send(question("www.example.com"))
+    assert rcode(over_udp(server.endpoint, question("www.example.com"))) == NOERROR
+
+
+LONGEST = 65_507  # octets in a datagram by IPv4
+
+
+def test_datagrams_longer_than_any_query_are_malformed(server: Authdns) -> None:
+    plain = question("www.example.com", ident=9)
+    behind = plain.ljust(LONGEST, b"\0")
+    for octets in (4096, 4097, 5000, LONGEST):
+        for wire in (plain.ljust(octets, b"\0"), padded("www.example.com", octets), b"\0\x09".ljust(octets, b"\0")):
+            answer = over_udp(server.endpoint, wire)
+            expected = NOERROR if octets == 4096 and wire[11] else FORMERR
+            assert (ident(answer), rcode(answer)) == (9, expected), (octets, wire[:20])
+            assert len(answer) < 100
+    with Tcp(server.endpoint) as client:  # which takes what is well-formed, up to its own limit
+        assert rcode(client.ask(padded("www.example.com", 65535)).message()) == NOERROR
+        assert rcode(client.ask(behind).message()) == FORMERR
+
+
+def padded(name: str, octets: int) -> bytes:
+    """A query of that many octets, most of them an EDNS option that means nothing."""
+    wire = question(name, ident=9, payload=1232)
+    room = octets - len(wire)
+    return wire[:-2] + room.to_bytes(2, "big") + b"\xfd\xe9" + (room - 4).to_bytes(2, "big") + bytes(room - 4)
 
 
 def test_a_truncated_answer_is_complete_over_tcp(server: Authdns) -> None:
