@@ -250,7 +250,6 @@ remote-control:
             "    aggressive-nsec: no",
             "    harden-below-nxdomain: no",
             "    qname-minimisation: no",
-            '    local-zone: "." nodefault',
         ]
         return "\n".join(lines) + "\n"
 
