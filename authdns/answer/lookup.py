@@ -164,6 +164,8 @@ class _Draft:
     answer: list[tuple[bytes, RRset]] = field(default_factory=list)
     authority: list[tuple[bytes, RRset]] = field(default_factory=list)
     additional: list[tuple[bytes, RRset]] = field(default_factory=list)
+    # Behind all addresses: they are the first to be left out where there is no room (RFC 4035 §3.1.1).
+    additional_rrsigs: list[tuple[bytes, RRset]] = field(default_factory=list)
     required_glue: int = 0
     per_query: bool = False
     denies_next_closer: bool = False
@@ -183,7 +185,7 @@ class _Draft:
             self.authoritative,
             tuple(self.answer),
             tuple(self.authority),
-            tuple(self.additional),
+            (*self.additional, *self.additional_rrsigs),
             self.required_glue,
             base,
             self.per_query,
@@ -383,12 +385,12 @@ class _Draft:
             return []
         match = find(self.zone, server, Type.A)
         if match.found in (Found.EXACT, Found.WILDCARD):
-            return self._addresses(match.rrsets)
-        return self._addresses(self.zone.names.get(server, ())) if rrtype == Type.NS else []
+            if self.dnssec_ok:
+                rrsigs = (signatures(match.rrsets, covered) for covered in (Type.A, Type.AAAA))
+                self.additional_rrsigs += [(server, found) for found in rrsigs if found is not None]
+            return _addresses(match.rrsets)
+        return _addresses(self.zone.names.get(server, ())) if rrtype == Type.NS else []
 
-    def _addresses(self, rrsets: RRsets) -> list[RRset]:
-        found: list[tuple[bytes, RRset]] = []
-        for rrset in rrsets:
-            if rrset.type in (Type.A, Type.AAAA):
-                self._add(found, QUESTION, rrset, rrsets)
-        return [rrset for _, rrset in found]
+
+def _addresses(rrsets: RRsets) -> list[RRset]:
+    return [rrset for rrset in rrsets if rrset.type in (Type.A, Type.AAAA)]
