@@ -2,7 +2,7 @@
 
 Here live the checks that need the zone as a whole; what one line shows, the reader says, and what building it shows
 (SOA, NS, caps, TTLs, duplicates), the builder. Nothing here changes the zone. The texts of SPF, DKIM and DMARC are
-judged in `mail_policy`.
+judged in `mail_policy`, what a signer made in `signed_checks`.
 
 **Error** (the zone is not published, the last good version stays) is what has no meaning in the protocol, and what
 BIND refuses to load too: CNAME beside other data, two CNAMEs, data below a DNAME, SOA below the apex, DS at it.
@@ -26,13 +26,14 @@ from authdns.wire.types import Type, type_to_text
 from authdns.zone import mail_policy
 from authdns.zone.builder import ZoneBuilder
 from authdns.zone.problem import Place
+from authdns.zone.signed_checks import check_signed
 from authdns.zone.zone import RRset, RRsets, Zone, find_rrset
 
 MAX_MINIMUM_SECONDS = 86400  # RFC 2308 §5: "values exceeding one day have been found to be problematic"
 MAX_CHAIN = 64  # how far a chain of CNAMEs is followed when looking for a loop
 
 _MAY_STAND_BESIDE_CNAME = frozenset(  # RFC 4034 §3, §4; RFC 2535 §2.3.5
-    map(int, (Type.CNAME, Type.RRSIG, Type.NSEC, Type.KEY, Type.NXT, RdataType.SIG))
+    map(int, (Type.CNAME, Type.RRSIG, Type.NSEC, Type.KEY, Type.NXT, Type.SIG))
 )
 _MAY_STAND_AT_CUT = frozenset(map(int, (Type.NS, Type.DS, Type.NSEC, Type.RRSIG)))  # RFC 4035 §2.2-§2.4
 _ADDRESSES = frozenset((int(Type.A), int(Type.AAAA)))
@@ -43,6 +44,7 @@ _GLOBAL_CATALOG = names.from_text("gc._msdcs", b"")  # Active Directory's, with 
 _CAA_TAGS = frozenset((b"issue", b"issuewild", b"iodef", b"issuemail", b"issuevmc", b"contactemail", b"contactphone"))
 _CAA_CRITICAL = 128  # RFC 8659 §4.1: the one flag that is defined
 
+_TLSA_OCTETS = {1: 32, 2: 64}  # SHA-256, SHA-512 (RFC 6698 §2.1.3)
 _SHA1 = 1  # DS digest type (RFC 4034 §5.1.3); that its length fits, the codecs check
 
 # RFC 952, RFC 1123 §2.1. The pattern is matched against one label inside a name, without copying it out.
@@ -50,9 +52,14 @@ _is_host_label = re.compile(rb"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?").fullmatch
 _HOST_NAME = "letters, digits and hyphens, no hyphen first or last (RFC 952, RFC 1123 §2.1)"
 
 
-def check_zone(zone: Zone, builder: ZoneBuilder) -> None:
-    """Adds what is wrong with `zone` to `builder.problems`; `builder` made the zone and still knows the places."""
-    _Checker(zone, builder).run()
+def check_zone(zone: Zone, builder: ZoneBuilder, now: int | None = None) -> None:
+    """Adds what is wrong with `zone` to `builder.problems`; `builder` made the zone and still knows the places.
+
+    `now` is seconds since 1970; without it signatures are not held against the clock.
+    """
+    checker = _Checker(zone, builder)
+    checker.run()
+    check_signed(zone, builder, checker.is_below_cut, now)
 
 
 class _Fate(Enum):
@@ -131,7 +138,8 @@ class _Checker:
             int(Type.HTTPS): self._svcb,
             int(Type.TXT): self._txt,
             int(Type.DS): self._ds,
-            int(RdataType.CAA): self._caa,
+            int(Type.TLSA): self._tlsa,
+            int(Type.CAA): self._caa,
             int(RdataType.SPF): self._spf_type,
         }
         if any(names.is_at_or_below(self._apex, tree) for tree in _REVERSE):
@@ -218,6 +226,9 @@ class _Checker:
         if Type.CNAME in types:
             return _Fate.ALIAS
         return _Fate.NO_ADDRESS if types else _Fate.EMPTY
+
+    def is_below_cut(self, name: bytes) -> bool:
+        return bool(self._zone.cuts) and name != self._apex and self._cut(names.parent(name)) is not None
 
     def _is_redirected(self, name: bytes) -> bool:
         return any(above in self._zone.dnames for above in names.ancestors(names.parent(name)))
@@ -525,6 +536,13 @@ class _Checker:
             self._warn(owner, rrset, "a DS without NS delegates nothing (RFC 4035 §2.4)")
         if all(rdata[3] == _SHA1 for rdata in rrset.rdatas):
             self._warn(owner, rrset, "only SHA-1 (digest type 1), which validators no longer accept (RFC 8624 §3.3)")
+
+    def _tlsa(self, owner: bytes, rrset: RRset) -> None:
+        for rdata in rrset.rdatas:
+            expected = _TLSA_OCTETS.get(rdata[2], len(rdata) - 3)
+            if len(rdata) - 3 != expected:
+                message = f"{len(rdata) - 3} octets of data; matching type {rdata[2]} has {expected}"
+                self._warn(owner, rrset, f"{message}, so no certificate will match (RFC 6698 §2.1.3)", rdata)
 
     def _caa(self, owner: bytes, rrset: RRset) -> None:
         """RFC 8659. A CA that meets a record it cannot read may issue, or refuse, against the owner's will."""

@@ -72,11 +72,14 @@ class Reading:
     files: tuple[str, ...]
 
 
-def read_zone(path: str, apex: bytes, load: Loader) -> Reading:
-    """The zone `apex` (lower-case wire name) from the file `path`. Raises nothing: every fault is a problem."""
+def read_zone(path: str, apex: bytes, load: Loader, now: int | None = None) -> Reading:
+    """The zone `apex` (lower-case wire name) from the file `path`. Raises nothing: every fault is a problem.
+
+    `now` (seconds since 1970) is what signatures are held against; without it they are not.
+    """
     reader = _ZoneReader(apex, load)
     try:
-        zone = reader.run(path)
+        zone = reader.run(path, now)
     except TooManyErrors:
         zone = None
     return Reading(zone, reader.problems, tuple(reader.files))
@@ -116,7 +119,7 @@ class _ZoneReader:
         self._plain = PlainRdata(self._names)
         self._rdata = RdataReader(self._names, self._remark)
 
-    def run(self, path: str) -> Zone | None:
+    def run(self, path: str, now: int | None) -> Zone | None:
         content = self._loaded(path, None)
         if content is None:
             return None
@@ -131,7 +134,7 @@ class _ZoneReader:
             return None
         zone = self._builder.build()
         if zone is not None:
-            check_zone(zone, self._builder)
+            check_zone(zone, self._builder, now)
         return None if self.problems.errors else zone
 
     # --- files -------------------------------------------------------------------------------------------------------

@@ -130,9 +130,18 @@ def test_what_an_empty_name_below_a_delegation_leads_to_is_not_reported_twice() 
 
 
 def test_nsec3_names_may_stand_below_a_dname_at_the_apex() -> None:
-    soa = SOA + "\n@ NS ns.example.org.\n@ NS ns.example.net.\n@ DNAME example.org.\n"
+    soa = SOA + "\n@ NS ns.example.org.\n@ NS ns.example.net.\n@ DNAME example.org.\n@ NSEC3PARAM 1 0 0 -\n"
     nsec3 = "0p9mhaveqvm6t7vbl5lop2u3t2rp3tom NSEC3 1 0 0 - 2t7b4g4vsa5smi47k61mv5bv1a22bojr NS SOA DNAME\n"
     assert not list(problems_of(PRELUDE + soa + nsec3))
+
+
+def test_a_tlsa_has_the_length_of_its_digest() -> None:
+    lines = f"_443._tcp TLSA 3 1 1 {'ab' * 32}\n_25._tcp TLSA 3 1 2 {'ab' * 64}\n_1._tcp TLSA 3 1 0 ab\n"
+    assert not list(problems_of(with_lines(lines)))
+    problem = the_only_problem(f"_443._tcp TLSA 3 1 1 {'ab' * 31}")
+    assert (
+        "31 octets of data; matching type 1 has 32, so no certificate will match (RFC 6698 §2.1.3)" in problem.message
+    )
 
 
 def test_a_reverse_zone_wants_hosts() -> None:
