@@ -208,7 +208,7 @@ def test_the_rrsig_of_a_negative_soa_has_its_ttl() -> None:
 
 def test_addresses_in_the_additional_section_are_signed_but_glue_is_not() -> None:
     answer = answer_to(NSEC_ZONE, "x.w.example.", "MX")
-    assert rows(answer.additional) == [f"xx.example. {what}" for what in ("A", "RRSIG(A)", "AAAA", "RRSIG(AAAA)")]
+    assert rows(answer.additional) == [f"xx.example. {what}" for what in ("A", "AAAA", "RRSIG(A)", "RRSIG(AAAA)")]
     answer = answer_to(NSEC_ZONE, "mc.a.example.", "MX")
     assert rows(answer.additional) == ["ns1.a.example. A", "ns2.a.example. A"]
     assert answer.required_glue == 2
