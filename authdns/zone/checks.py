@@ -30,7 +30,7 @@ from authdns.zone.signed_checks import check_signed
 from authdns.zone.zone import RRset, RRsets, Zone, find_rrset
 
 MAX_MINIMUM_SECONDS = 86400  # RFC 2308 §5: "values exceeding one day have been found to be problematic"
-MAX_CHAIN = 64  # how far a chain of CNAMEs is followed when looking for a loop
+MAX_SHOWN_LINKS = 10  # of a loop of CNAMEs, in its message
 
 _MAY_STAND_BESIDE_CNAME = frozenset(  # RFC 4034 §3, §4; RFC 2535 §2.3.5
     map(int, (Type.CNAME, Type.RRSIG, Type.NSEC, Type.KEY, Type.NXT, Type.SIG))
@@ -92,6 +92,7 @@ class _Checker:
         self._names = zone.names
         self._fates: dict[bytes, _Fate] = {}
         self._host_parents: set[bytes] = {names.ROOT}
+        self._followed: set[bytes] = set()  # owners of CNAMEs that were looked at for a loop
         self._complained: set[bytes] = set()  # owners whose syntax was complained of
         self._cut_at_or_above: dict[bytes, bytes | None] = {zone.apex: None, names.ROOT: None}
         self._glue: frozenset[bytes] = frozenset()
@@ -382,24 +383,32 @@ class _Checker:
             self._cname_loop(owner, rrset)
 
     def _cname_loop(self, owner: bytes, rrset: RRset) -> None:
-        """A chain that comes back to `owner`; said once per loop, at its smallest name. DNAMEs are not followed."""
-        seen = [owner]
-        found: RRset | None = rrset
-        while found is not None and len(seen) <= MAX_CHAIN:
-            name = found.rdatas[0].lower()
-            if name in seen or self._synthesized_from(name) == owner:
-                if owner == min(seen):
-                    way = " -> ".join(map(names.to_text, [*seen, name]))
-                    self._warn(owner, rrset, f"the alias leads back to itself ({way}); nobody can resolve it")
-                return
-            seen.append(name)
-            found = find_rrset(self._rrsets(name) or (), Type.CNAME) if self._fate(name) is _Fate.ALIAS else None
+        """A chain that comes back to one of its links; said once per loop, at its smallest name.
 
-    def _synthesized_from(self, name: bytes) -> bytes | None:
-        """The wildcard that answers for `name`, if one does."""
-        if name in self._names or not names.is_at_or_below(name, self._apex):
+        Each link is followed once in all, however many chains lead through it. DNAMEs are not followed.
+        """
+        way: dict[bytes, RRset] = {}
+        link: bytes | None = owner
+        while link is not None and link not in self._followed:
+            self._followed.add(link)
+            way[link] = _must(find_rrset(self._names[link], Type.CNAME))
+            link = self._alias_at(way[link].rdatas[0].lower())
+        if link not in way:
+            return
+        links = list(way)
+        loop = links[links.index(link) :]
+        first = loop.index(min(loop))
+        loop = loop[first:] + loop[:first]
+        shown = [loop[0], *(way[each].rdatas[0].lower() for each in loop[:MAX_SHOWN_LINKS])]
+        text = " -> ".join(map(names.to_text, shown)) + (" -> ..." if len(loop) > MAX_SHOWN_LINKS else "")
+        self._warn(loop[0], way[loop[0]], f"the alias leads back to itself ({text}); nobody can resolve it")
+
+    def _alias_at(self, name: bytes) -> bytes | None:
+        """The owner of the CNAME that answers for `name`: itself, or a wildcard."""
+        if self._fate(name) is not _Fate.ALIAS:
             return None
-        return names.WILDCARD_LABEL + self._zone.closest_encloser(name)
+        owner = name if name in self._names else names.WILDCARD_LABEL + self._zone.closest_encloser(name)
+        return owner if find_rrset(self._names.get(owner, ()), Type.CNAME) else None
 
     def _dname_beside(self, owner: bytes, rrset: RRset) -> None:
         if len(rrset.rdatas) > 1:
