@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -84,7 +85,7 @@ def check(config_file: Path | None, zones_folder: Path | None, quiet: bool) -> N
         click.echo(str(problem), err=True)
     failed = len(config_problems)
     for apex, zone in zones.items():
-        reading = read_zone(zone.file, apex, read_regular)
+        reading = read_zone(zone.file, apex, read_regular, int(time.time()))
         _echo_problems(reading.problems, quiet)
         failed += reading.problems.errors
         name = names.zone_text(apex)
@@ -134,7 +135,7 @@ def print_(name: str, file: Path) -> None:
         apex = parse_domain(name).lower()
     except BadValue as error:
         raise click.BadParameter(str(error), param_hint="NAME") from error
-    reading = read_zone(str(file), apex, read_regular)
+    reading = read_zone(str(file), apex, read_regular, int(time.time()))
     _echo_problems(reading.problems, quiet=False)
     if reading.zone is None:
         sys.exit(1)

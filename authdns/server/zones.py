@@ -226,7 +226,7 @@ def load_zone(path: str, apex: bytes) -> tuple[FileSet, ServedZone | None, Probl
     with _without_collection():
         served = None
         try:
-            reading = read_zone(path, apex, files.load)
+            reading = read_zone(path, apex, files.load, int(time.time()))
             problems = reading.problems
             if reading.zone is not None:
                 served = ServedZone(reading.zone)

@@ -129,3 +129,9 @@ def test_check_without_any_zone_fails_and_names_files_that_look_like_zones(run: 
     assert "zones/example.org.db: left out" in result.stderr
     assert "README" not in result.stderr
     assert "no zone is configured" in result.stderr
+
+
+def test_a_signature_that_has_expired_is_warned_of(run: Run, tmp_path: Path) -> None:
+    rrsig = f"@ RRSIG SOA 13 2 60 20200201000000 20200101000000 4711 example.net. {'A' * 86}==\n"
+    write(tmp_path, example_net=GOOD + rrsig)
+    assert "expired on 2020-02-01" in run("check", "--zones", "zones").output
