@@ -27,13 +27,20 @@ def verdicts(
 ) -> Iterator[Verdict]:
     """Every difference in the responses `wires`; `ask` is for the same question over TCP."""
     responses, whole = {name: understood(wire, apexes) for name, wire in wires.items()}, None
-    if not question.mode.tcp and any("TC" in response.flags for response in responses.values()):
+    if not question.mode.tcp and is_shortened(question, responses):
         over_tcp = question._replace(mode=TCP._replace(opt=question.mode.opt, name=f"{question.mode.name}, TCP"))
         whole_wires = ask(over_tcp)
         whole_responses = {name: understood(wire, apexes) for name, wire in whole_wires.items()}
         whole = whole_responses[OURS]
         yield from _verdicts(over_tcp, whole_wires[OURS], whole_responses, None, facts)
     yield from _verdicts(question, wires[OURS], responses, whole, facts)
+
+
+def is_shortened(question: Question, responses: dict[str, Response]) -> bool:
+    """Whether somebody set TC, or may have left something out."""
+    if any("TC" in response.flags for response in responses.values()):
+        return True
+    return any(found.aspect == "additional" for found in differences(question.name, question.type, responses))
 
 
 def _verdicts(
