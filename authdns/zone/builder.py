@@ -23,6 +23,11 @@ FIXED_RR_OCTETS = 12  # compressed owner, type, class, TTL, RDLENGTH
 # The bulk of large zones. No check looks at one such record alone, so no place is kept for it.
 _WITHOUT_NAMES = frozenset(map(int, (Type.A, Type.AAAA, Type.PTR, Type.RRSIG, Type.NSEC, Type.NSEC3)))
 
+# In ip6.arpa 31 names may stand between the apex and an owner; a file of owners with 120 labels each would take two
+# hundred times its own size in memory.
+EMPTY_NON_TERMINALS_PER_OWNER = 40
+MAX_EMPTY_NON_TERMINALS = 10_000  # besides
+
 _LARGE_OCTETS = MAX_MESSAGE_OCTETS // 2  # a single record below it needs no arithmetic
 _FIELDS = 4  # type, ttl, rdata, line
 _NSEC3 = Type.NSEC3.to_bytes(2, "big")
@@ -113,10 +118,10 @@ class ZoneBuilder:
             else:
                 finished[owner] = rrsets = self._singles(fields) or self._group(owner, fields)
                 records += sum(len(rrset.rdatas) for rrset in rrsets)
-        if self.problems.errors:
-            return None
         nsec3 = self._take_nsec3(finished)
         self._add_empty_non_terminals(finished)
+        if self.problems.errors:
+            return None
         apex_rrsets = finished[self.apex]
         soa_rrset = find_rrset(apex_rrsets, Type.SOA)
         assert soa_rrset is not None, "_check_apex has seen to it"
@@ -173,10 +178,17 @@ class ZoneBuilder:
 
     def _add_empty_non_terminals(self, finished: dict[bytes, RRsets]) -> None:
         """Every name between an owner and the apex exists (RFC 4592 §2.2.2)."""
+        most = len(finished) * (EMPTY_NON_TERMINALS_PER_OWNER + 1) + MAX_EMPTY_NON_TERMINALS
         for name in self._parents:
             while name not in finished:
                 finished[name] = ()
                 name = names.parent(name)
+            if len(finished) > most:
+                self.problems.error(
+                    Place(self.files[0]),
+                    f"the owners have so many labels that more than {most} names exist between them and the apex",
+                )
+                return
 
     def _cuts(self) -> frozenset[bytes]:
         """The delegations that are not hidden below another one."""
@@ -205,6 +217,8 @@ class ZoneBuilder:
         """Records of one name to RRsets: duplicates dropped (RFC 2181 §5), one TTL (§5.2), caps kept."""
         by_type: dict[int, dict[bytes, bytes]] = {}  # folded rdata -> rdata
         ttls: dict[int, int] = {}
+        repeated: dict[int, list[int]] = {}
+        other_ttls: dict[int, tuple[int, int, int]] = {}  # of each RRset the first other one: (before, then, place)
         for i in range(0, len(fields), _FIELDS):
             rrtype, ttl, rdata = _integer(fields[i]), _integer(fields[i + 1]), fields[i + 2]
             assert isinstance(rdata, bytes)
@@ -220,19 +234,23 @@ class ZoneBuilder:
                 ttls[rrtype] = ttl
                 continue
             if key in rdatas and rrtype != Type.SOA:
-                self.problems.warning(
-                    self.place(_integer(fields[i + 3])),
-                    f"{names.to_text(owner)} {_type_text(rrtype)}: the same record was given before; one is kept",
-                )
+                repeated.setdefault(rrtype, []).append(_integer(fields[i + 3]))
             rdatas.setdefault(key, rdata)
-            known = ttls[rrtype]
-            if ttl != known:
-                ttls[rrtype] = min(known, ttl)
-                self.problems.warning(
-                    self.place(_integer(fields[i + 3])),
-                    f"{names.to_text(owner)} {_type_text(rrtype)}: TTL {ttl} differs from {known} in the same RRset "
-                    f"(RFC 2181 §5.2); {min(known, ttl)} is used for all",
-                )
+            if ttl != ttls[rrtype]:
+                other_ttls.setdefault(rrtype, (ttls[rrtype], ttl, _integer(fields[i + 3])))
+                ttls[rrtype] = min(ttls[rrtype], ttl)
+        for rrtype, places in repeated.items():
+            more = f", and {len(places) - 1} more" if len(places) > 1 else ""
+            what = f"{names.to_text(owner)} {_type_text(rrtype)}"
+            self.problems.warning(
+                self.place(places[0]), f"{what}: the same record was given before{more}; one of each is kept"
+            )
+        for rrtype, (known, ttl, place) in other_ttls.items():
+            self.problems.warning(
+                self.place(place),
+                f"{names.to_text(owner)} {_type_text(rrtype)}: TTL {ttl} differs from {known} in the same RRset "
+                f"(RFC 2181 §5.2); {ttls[rrtype]} is used for all",
+            )
         self._check_caps(owner, by_type)
         return tuple(
             [RRset(rrtype & _TYPE_MASK, ttls[rrtype], tuple(rdatas.values())) for rrtype, rdatas in by_type.items()]
@@ -244,7 +262,8 @@ class ZoneBuilder:
             if types > MAX_TYPES_PER_NAME or len(by_type) > 2 * MAX_TYPES_PER_NAME:
                 self.problems.error(
                     self.place_of(owner, next(iter(by_type)) & _TYPE_MASK),
-                    f"{names.to_text(owner)} has {types} record types, at most {MAX_TYPES_PER_NAME} are possible",
+                    f"{names.to_text(owner)} has {types} record types, and RRSIGs of {len(by_type) - types}; at most "
+                    f"{MAX_TYPES_PER_NAME} are possible",
                 )
         room = MAX_MESSAGE_OCTETS - HEADER_OCTETS - len(owner) - 4
         for rrtype, rdatas in by_type.items():

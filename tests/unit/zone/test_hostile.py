@@ -266,3 +266,18 @@ def test_a_line_at_the_limit_is_read() -> None:
     body = "a TXT x".ljust(MAX_LINE_OCTETS - 1) + "\n"
     assert len(added(body)) == 1
     assert errors(" " + body)[0].startswith(f"1:0 the line is {MAX_LINE_OCTETS + 1} octets long")
+
+
+def test_owners_of_a_hundred_labels_each_are_an_error_before_they_fill_the_memory() -> None:
+    """Each of them brings a hundred empty non-terminals."""
+    body = "".join(f"{'.'.join(['a'] * 100)}.n{i} A 10.0.0.1\n" for i in range(1000))
+    (problem,) = said(read(body))
+    assert "names exist between them and the apex" in problem.message
+
+
+def test_repeated_records_and_differing_ttls_are_one_warning_for_each_rrset() -> None:
+    warnings = said(read("x 60 A 10.0.0.1\n" * 3 + "x 61 A 10.0.0.2\nx 62 A 10.0.0.3\n"), Severity.WARNING)
+    assert [each.message.partition("; ")[0] for each in warnings if each.place.line > 5] == [
+        "x.example.com. A: the same record was given before, and 1 more",
+        "x.example.com. A: TTL 61 differs from 60 in the same RRset (RFC 2181 §5.2)",
+    ]
