@@ -4,12 +4,14 @@ Ordinary answers are made at once, up to `pipelined` of them in a turn of the ev
 messages that are encoded one at a time while the peer takes them; other answers go out between them, so answers come
 out of order (RFC 7766 §7). While a peer does not read, nothing more is read from it or encoded for it.
 
-Times are checked by one sweep for all connections instead of a timer for each: it costs less memory and less time.
+Times are checked by one sweep for all connections instead of a timer for each: it costs less memory and less time. It
+looks at those that have waited longest and stops at the first that may go on: connections stand in lines, in the order
+in which they came to wait for something.
 
 UDP and new clients do not wait for thousands of others. asyncio lets every ready connection have its turn before it
 looks at any socket again; so after every STEPS_IN_A_ROW steps of work UDP is answered and connections are accepted in
-between, and when a turn has become long, each connection gets few answers in it. The sweep looks at some connections in
-a turn and closes fewer. Whoever is over the limit is turned away before anything was made for it.
+between, and when a turn has become long, each connection gets few answers in it. The sweep closes a few in a turn.
+Whoever is over the limit is turned away before anything was made for it.
 """
 
 import asyncio
@@ -32,7 +34,6 @@ from authdns.wire.query import Query
 ACCEPTED_AT_ONCE = 16  # more wait in the kernel
 ACCEPT_AGAIN_SECONDS = 1.0  # when there is no file descriptor left
 SWEEP_SECONDS = 0.5
-SWEPT_AT_ONCE = 256
 CLOSED_AT_ONCE = 16  # by the sweep
 STEPS_IN_A_ROW = 64  # a step: an answer, or a connection made, read from or closed; some tens of microseconds
 STEPS_IN_A_TURN = 1024  # at the full number of answers for each connection; then it is this one
@@ -95,7 +96,10 @@ class TcpListener:
         self._may_transfer = may_transfer
         self._loop = asyncio.get_running_loop()
         self.meanwhile: list[Callable[[], None]] = []  # called in long turns: they answer what has come by UDP
-        self._connections: dict[Connection, None] = {}  # the longest idle one first
+        # Lines: the first has waited longest.
+        self._connections: dict[Connection, None] = {}  # all, for their next message
+        self.partial: dict[Connection, None] = {}  # for the rest of a message
+        self.paused: dict[Connection, None] = {}  # until they read
         self._taken = 0  # places: the connections, and those that are being made
         self._per_client: dict[Any, int] = {}
         self._making: set[asyncio.Task[None]] = set()
@@ -107,7 +111,6 @@ class TcpListener:
         self.buffer = memoryview(bytearray(READ_OCTETS))
         self._steps = 0  # since UDP was looked after
         self._steps_in_turn = 0
-        self._unswept: list[Connection] = []
         self._sweep_timer: asyncio.Handle = self._loop.call_later(SWEEP_SECONDS, self._sweep)
 
     async def listen(self, sock: socket.socket) -> None:
@@ -212,7 +215,7 @@ class TcpListener:
         self.worked(1)
 
     def used(self, connection: "Connection") -> None:
-        """Moves it to the end of the line for eviction."""
+        """Moves it to the end of the line, which is that for eviction as well."""
         if connection in self._connections:
             del self._connections[connection]
             self._connections[connection] = None
@@ -221,6 +224,8 @@ class TcpListener:
         if connection not in self._connections:
             return
         del self._connections[connection]
+        self.partial.pop(connection, None)
+        self.paused.pop(connection, None)
         self._give_back(connection.client)
         self.stream_ended(connection)
         if not self._connections:
@@ -245,25 +250,32 @@ class TcpListener:
         connection.stream()
 
     def _sweep(self) -> None:
-        self._unswept = list(self._connections)
-        self._sweep_on()
-
-    def _sweep_on(self) -> None:
-        """A turn's share of the sweep."""
+        """Closes those that have waited for too long, CLOSED_AT_ONCE in a turn."""
         now = self._loop.time()
         closed = 0
-        unswept = self._unswept
-        for _ in range(min(SWEPT_AT_ONCE, len(unswept))):
-            connection = unswept.pop()
+        for connection in self._longest_waiting(now):
             if connection.overdue(now):
                 connection.abort()
                 closed += 1
                 if closed == CLOSED_AT_ONCE:
-                    break
-        if unswept:
-            self._sweep_timer = self._loop.call_soon(self._sweep_on)
-        else:
-            self._sweep_timer = self._loop.call_later(SWEEP_SECONDS, self._sweep)
+                    self._sweep_timer = self._loop.call_soon(self._sweep)
+                    return
+        self._sweep_timer = self._loop.call_later(SWEEP_SECONDS, self._sweep)
+
+    def _longest_waiting(self, now: float) -> "Iterator[Connection]":
+        """The front of each line. Some of them may: who is served a transfer may be idle."""
+        for connection in self._connections:
+            if now - connection.active_at <= self.limits.idle_seconds:
+                break
+            yield connection
+        for connection in self.partial:
+            if connection.partial_since is None or now - connection.partial_since <= MESSAGE_SECONDS:
+                break
+            yield connection
+        for connection in self.paused:
+            if connection.paused_since is None or now - connection.paused_since <= WRITE_STALL_SECONDS:
+                break
+            yield connection
 
     async def close(self, grace_seconds: float) -> None:
         """Accepts nothing more, gives clients at most that long to take their answers and transfers."""
@@ -286,18 +298,18 @@ class Connection(asyncio.BufferedProtocol):
     """One client. `client` is what it counts as (see `_client`); `busy` while a transfer is under way or waiting."""
 
     __slots__ = (
-        "_active_at",
         "_answer_scheduled",
         "_closing",
         "_listener",
         "_loop",
-        "_partial_since",
-        "_paused_since",
         "_received",
         "_source",
         "_stream_scheduled",
         "_transport",
+        "active_at",
         "client",
+        "partial_since",
+        "paused_since",
         "transfers",
     )
 
@@ -307,9 +319,9 @@ class Connection(asyncio.BufferedProtocol):
         self._source = source
         self.client = client
         self._received = b""
-        self._active_at = self._loop.time()
-        self._partial_since: float | None = None
-        self._paused_since: float | None = None
+        self.active_at = self._loop.time()
+        self.partial_since: float | None = None
+        self.paused_since: float | None = None
         self._closing = False
         self._stream_scheduled = False
         self._answer_scheduled = False
@@ -336,7 +348,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _answer(self) -> None:
         """Answers complete messages, one turn's worth: so many, or so many octets (large answers)."""
-        if self._paused_since is not None or self._transport.is_closing():
+        if self.paused_since is not None or self._transport.is_closing():
             return
         received, position = self._received, 0
         responses: list[bytes] = []
@@ -354,16 +366,21 @@ class Connection(asyncio.BufferedProtocol):
             self._answer_soon()
         if position:
             self._received = received[position:]
-            self._active_at = self._loop.time()
-            self._partial_since = None
-            self._listener.used(self)
-        if self._received and self._partial_since is None:
-            self._partial_since = self._loop.time()
+            self._used()
+            self.partial_since = None
+            self._listener.partial.pop(self, None)
+        if self._received and self.partial_since is None:
+            self.partial_since = self._loop.time()
+            self._listener.partial[self] = None
         if responses:
             self._transport.write(b"".join(responses))
         if self._closing:
             self._close_when_done()
         self._listener.worked(len(responses) + 1)
+
+    def _used(self) -> None:
+        self.active_at = self._loop.time()
+        self._listener.used(self)
 
     def _answer_soon(self) -> None:
         """In the next turn; until then nothing more is read from this client."""
@@ -374,7 +391,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _answer_on(self) -> None:
         self._answer_scheduled = False
-        if self._paused_since is None and not self._transport.is_closing():
+        if self.paused_since is None and not self._transport.is_closing():
             self._transport.resume_reading()
         self._answer()
 
@@ -422,7 +439,7 @@ class Connection(asyncio.BufferedProtocol):
     def _stream_on(self) -> None:
         """One message a turn of the event loop, while the peer takes them."""
         self._stream_scheduled = False
-        if not self.transfers or self._paused_since is not None or self._transport.is_closing():
+        if not self.transfers or self.paused_since is not None or self._transport.is_closing():
             return
         transfer = self.transfers[0]
         if not transfer.started_at:
@@ -435,8 +452,8 @@ class Connection(asyncio.BufferedProtocol):
             return
         if message is None:
             self.transfers.popleft()
-            self._active_at = self._loop.time()
-            transfer.ended(transfer.records, transfer.octets, self._active_at - transfer.started_at, True)
+            self._used()
+            transfer.ended(transfer.records, transfer.octets, self.active_at - transfer.started_at, True)
             self._listener.stream_ended(self)
             if self.transfers:
                 self._listener.stream(self)
@@ -450,12 +467,14 @@ class Connection(asyncio.BufferedProtocol):
         self._listener.worked(STEPS_IN_A_ROW)  # such a message takes long
 
     def pause_writing(self) -> None:
-        self._paused_since = self._loop.time()
+        self.paused_since = self._loop.time()
+        self._listener.paused[self] = None
         self._transport.pause_reading()
 
     def resume_writing(self) -> None:
-        self._paused_since = None
-        self._active_at = self._loop.time()
+        self.paused_since = None
+        self._listener.paused.pop(self, None)
+        self._used()
         if not self._transport.is_closing():
             self._transport.resume_reading()
         self._answer()
@@ -473,7 +492,7 @@ class Connection(asyncio.BufferedProtocol):
         self._close_when_done()
 
     def _close_when_done(self) -> None:
-        if not self.transfers and self._paused_since is None and not self._has_message():
+        if not self.transfers and self.paused_since is None and not self._has_message():
             self._transport.close()
 
     def _has_message(self) -> bool:
@@ -483,13 +502,13 @@ class Connection(asyncio.BufferedProtocol):
     def overdue(self, now: float) -> bool:
         """True if it must be closed: too long idle, in one message, or without reading."""
         limits = self._listener.limits
-        if self._paused_since is not None:
-            return now - self._paused_since > (TRANSFER_STALL_SECONDS if self.transfers else WRITE_STALL_SECONDS)
+        if self.paused_since is not None:
+            return now - self.paused_since > (TRANSFER_STALL_SECONDS if self.transfers else WRITE_STALL_SECONDS)
         if self.transfers:
             return False
-        if self._partial_since is not None and now - self._partial_since > MESSAGE_SECONDS:
+        if self.partial_since is not None and now - self.partial_since > MESSAGE_SECONDS:
             return True
-        return now - self._active_at > limits.idle_seconds
+        return now - self.active_at > limits.idle_seconds
 
     def abort(self) -> None:
         self._transport.abort()

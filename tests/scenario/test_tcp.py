@@ -400,11 +400,22 @@ def crowd(server: tuple[str, int], number: int) -> Iterator[list[Tcp]]:
 
 
 def test_idle_connections_are_closed_however_many_they_are(limited: Callable[..., Authdns]) -> None:
-    """More than the sweep looks at, and closes, in one turn."""
+    """More than the sweep closes in one turn."""
     server = limited(per_client=1000, idle_seconds=0.5)
-    with opened(server.endpoint, tcp.SWEPT_AT_ONCE + 50) as clients:
+    with opened(server.endpoint, 20 * tcp.CLOSED_AT_ONCE) as clients:
         for client in clients:
             client.wait_until_closed()
+
+
+def test_a_transfer_that_goes_on_keeps_no_idle_connection_open(serve: Serve, big: Path) -> None:
+    """It has been idle for longer than those that are closed."""
+    server = serve([Zone("example.net", big)], tcp={"idle-seconds": 0.5})
+    with Tcp(server.endpoint, receive_buffer=8192) as secondary, Tcp(server.endpoint) as idle:
+        first = secondary.ask(question("example.net", "AXFR")).message()
+        idle.wait_until_closed()
+        with Tcp(server.endpoint) as later:
+            later.wait_until_closed()
+        assert records_in([first, *secondary.transfer_after(first)]) == BIG_RECORDS + 6
 
 
 def test_udp_is_answered_while_many_ask_over_tcp(tmp_path: Path, small: Path, stack: ExitStack) -> None:
@@ -416,6 +427,7 @@ def test_udp_is_answered_while_many_ask_over_tcp(tmp_path: Path, small: Path, st
         nonlocal looks
         looks += 1
 
+    assert server.tcp.meanwhile, "nobody answers UDP in between"
     server.tcp.meanwhile.append(look)
     with opened(server.endpoint, 100) as clients:
         for client in clients:
