@@ -118,6 +118,8 @@ class ZoneBuilder:
             else:
                 finished[owner] = rrsets = self._singles(fields) or self._group(owner, fields)
                 records += sum(len(rrset.rdatas) for rrset in rrsets)
+        if self.problems.errors:
+            return None
         nsec3 = self._take_nsec3(finished)
         self._add_empty_non_terminals(finished)
         if self.problems.errors:
