@@ -6,6 +6,7 @@ Zones come in groups: those of one group are below one another, those of two nev
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import time
@@ -218,6 +219,7 @@ class Batch:
         return response.rcode == "NOERROR" and "AA" in response.flags
 
     def log_of(self, origin: str, name: str = OURS) -> str:
-        """What a server logged about a zone that it does not serve."""
-        zone = (origin.rstrip(".") or ".").lower()
-        return "\n".join([line for line in self.servers[name].log_text().splitlines() if zone in line.lower()][:3])
+        """What a server logged about a zone that it does not serve: errors first."""
+        zone = re.compile(rf"(?<![^\s'\"\[/]){re.escape(origin.rstrip('.') or '.')}(?![^\s'\"\]./:])", re.IGNORECASE)
+        lines = [line for line in self.servers[name].log_text().splitlines() if zone.search(line)]
+        return "\n".join(sorted(lines, key=lambda line: "error" not in line.lower())[:3])
