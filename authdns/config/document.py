@@ -255,7 +255,7 @@ class _Walk:
             if kind in ("int", "float") and len(text) <= MAX_NUMBER_CHARACTERS:
                 construct = self.loader.construct_yaml_int if kind == "int" else self.loader.construct_yaml_float
                 return cast(Scalar, construct(source))
-        except (ValueError, KeyError):  # `0x_` looks like a number to YAML; `!!bool maybe`
+        except (ValueError, LookupError):  # `0x_` looks like a number to YAML; `!!bool maybe`; `!!int` and nothing
             return text
         if kind not in ("str", "int", "float", "merge", "value"):
             self.expect_tag(source, made, "str")

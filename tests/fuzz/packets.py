@@ -212,7 +212,7 @@ def _messages(stream: bytes) -> Iterator[bytes]:
 
 
 def endless(random_: random.Random) -> Iterator[bytes]:
-    """Mutations of the seeds; some that are still well-formed are mutated further, until others take their places."""
+    """Mutations of the seeds; some that are still queries are mutated further, until others take their places."""
     respond = responder(tcp=False).respond
     seeds = list(SEEDS)
     pool = len(seeds)
@@ -221,7 +221,7 @@ def endless(random_: random.Random) -> Iterator[bytes]:
         packet = mutated(random_, seeds)
         if random_.random() < 0.02 and len(packet) < 1000:
             answer = respond(packet)
-            if isinstance(answer, bytes) and answer[3] & 15 != Rcode.FORMERR:
+            if isinstance(answer, bytes) and answer[3] & 15 not in (Rcode.FORMERR, Rcode.NOTIMP):
                 seeds[pool + int(random_.random() * (len(seeds) - pool))] = packet
         yield packet
 

@@ -112,6 +112,7 @@ def test_no_bytes_make_it_fail(text: bytes) -> None:
 @settings(deadline=None)
 @example("a: 0x_")
 @example("a: !!bool maybe")
+@example("a: !!int")
 @example("a: !!int x")
 @example("a: !!binary x")
 @example("%YAML " + "9" * 5000 + ".1\n---\na")
