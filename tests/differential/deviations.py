@@ -13,7 +13,21 @@ from typing import NamedTuple
 from authdns.wire import name as names
 from tests.differential.comparison import OURS, Difference, Response
 from tests.differential.facts import Facts, names_on_the_way
-from tests.differential.messages import ANY, CNAME, DNAME, DS, HTTPS, NS, NSEC, NSEC3, SVCB, Row, read_name, targets
+from tests.differential.messages import (
+    ANY,
+    CNAME,
+    DNAME,
+    DS,
+    HTTPS,
+    NS,
+    NSEC,
+    NSEC3,
+    RRSIG,
+    SVCB,
+    Row,
+    read_name,
+    targets,
+)
 
 MAX_DNAME_LINKS = 4  # of authdns
 MAX_CHAIN = 16  # of authdns
@@ -129,6 +143,11 @@ def nsec3_at_alias(found: Difference, facts: Facts) -> bool:
     return CNAME in facts.at(found.qname) and (ours in others or len(set(others)) == len(others))
 
 
+def signatures_of_a_name(found: Difference, facts: Facts) -> bool:
+    answer = found.ours.answer
+    return found.qtype == RRSIG and all(row.type == RRSIG for row in answer) and peers_disagree(found)
+
+
 def dname_chain(found: Difference, facts: Facts) -> bool:
     return dname_links(found.ours) >= MAX_DNAME_LINKS
 
@@ -212,6 +231,11 @@ DEVIATIONS = (
         "NSEC3 at an alias",
         "a CNAME is the answer to all types but CNAME, RFC 1034 §3.6.2; NSD takes NSEC3 out",
         nsec3_at_alias,
+    ),
+    Deviation(
+        "RRSIG",
+        "which signatures answer a question for RRSIG is not said in RFC 4035 §3: all of the name, as in NSD",
+        signatures_of_a_name,
     ),
     Deviation("DNAME links", "a chain of DNAMEs ends after 4 links; each peer has another limit", dname_chain),
     Deviation(
