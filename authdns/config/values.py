@@ -171,7 +171,7 @@ def _to_ascii(text: str) -> str:
 
 
 def _reverse_hint(text: str) -> str:
-    network = ip_network(text, strict=False)
+    network = ip_network(re.sub("%[^/]*", "", text), strict=False)  # Python cannot reverse an address with an interface
     unit = 8 if network.version == 4 else 4
     total = network.max_prefixlen // unit
     keep = total if "/" not in text else max(1, network.prefixlen // unit)

@@ -115,6 +115,7 @@ def test_a_domain(text: str, wire: bytes) -> None:
         ("192.0.2.0/24", "its reverse zone is 2.0.192.in-addr.arpa"),
         ("192.0.2.1", "its reverse zone is 1.2.0.192.in-addr.arpa"),
         ("2001:db8::/32", "its reverse zone is 8.b.d.0.1.0.0.2.ip6.arpa"),
+        ("fe80::1%eth0/64", "its reverse zone is 0.0.0.0.0.0.0.0.0.0.0.0.0.8.e.f.ip6.arpa"),
     ],
 )
 def test_what_is_no_domain_says_why(text: str, message: str) -> None:
