@@ -84,6 +84,8 @@ def glue_that_does_not_fit(found: Difference, facts: Facts) -> bool:
     """The glue is in the whole response, and without it the response would have fitted."""
     if found.aspect != "flags" or "TC" not in found.ours.flags or found.whole is None:
         return False
+    if found.whole.octets <= found.limit:
+        return False
     servers = {row.rdata: row.owner for row in found.whole.authority if row.type == NS}
     return any(
         row.owner in servers and names.is_at_or_below(row.owner, servers[row.owner]) for row in found.whole.additional
@@ -131,6 +133,16 @@ def is_full(response: Response, whole: frozenset[Row], limit: int) -> bool:
         octets[row.owner, row.covers] += SMALLEST_RECORD + len(row.rdata)
     lacking = {(row.owner, row.covers) for row in whole - response.additional}
     return any(response.octets + octets[each] > limit for each in lacking)
+
+
+def wildcard_below_cut(found: Difference, facts: Facts) -> bool:
+    """All that most peers add are addresses of servers that are not there, from a wildcard below the same cut."""
+    cuts = {row.rdata: row.owner for row in found.ours.authority if row.type == NS}
+    more = found.most.additional - found.ours.additional
+    if found.aspect != "additional" or not more or found.ours.additional - found.most.additional:
+        return False
+    wildcards = [(facts.wildcard(row.owner), cuts.get(row.owner)) for row in more]
+    return all(wildcard and cut and names.is_at_or_below(wildcard, cut) for wildcard, cut in wildcards)
 
 
 def nsec3_at_alias(found: Difference, facts: Facts) -> bool:
@@ -228,6 +240,12 @@ DEVIATIONS = (
         no_room,
     ),
     Deviation(
+        "wildcard below a cut",
+        "a lookup ends at the cut, RFC 1034 §4.3.2 step 3b, before a wildcard below it could apply; NSD and Knot take "
+        "glue from there",
+        wildcard_below_cut,
+    ),
+    Deviation(
         "NSEC3 at an alias",
         "a CNAME is the answer to all types but CNAME, RFC 1034 §3.6.2; NSD takes NSEC3 out",
         nsec3_at_alias,
@@ -267,8 +285,8 @@ DEVIATIONS = (
     ),
     Deviation(
         "another zone here",
-        "an alias that leads to another zone of this server is followed by some and not by others: RFC 1034 §4.3.2 "
-        "step 3a says neither",
+        "an alias is followed within its zone, as in Knot; NSD goes on in the other zone (RFC 1034 §4.3.2 step 3a), "
+        "BIND stops; resolvers ask again in any case (RFC 2181 §5.4.1)",
         another_zone_here,
     ),
 )
@@ -280,8 +298,24 @@ class Refusal(NamedTuple):
     says: str  # what is in the log
 
 
-REFUSALS: tuple[Refusal, ...] = ()
+REFUSALS = (
+    Refusal(
+        "refused: outside",
+        "a record outside the zone is a mistake, RFC 1035 §5.2; BIND and Knot pass it over",
+        "lies outside the zone",
+    ),
+    Refusal("refused: IPSECKEY", "a key is expected, as in BIND: RFC 4025 §3.1", "IPSECKEY: expecting"),
+    Refusal("refused: NS and DNAME", "NS beside DNAME only at the apex: RFC 6672 §2.3", "NS beside a DNAME"),
+    Refusal("refused: below DNAME", "nothing may be below a DNAME: RFC 6672 §2.4", "a DNAME redirects all"),
+    Refusal("refused: CNAME", "nothing may be beside a CNAME: RFC 1034 §3.6.2", "may stand beside a CNAME"),
+    Refusal("refused: DNAMEs", "a name has one DNAME: RFC 6672 §2.4", "more than one DNAME"),
+    Refusal("refused: SOA", "an SOA is at the apex only: RFC 1035 §5.2", "an SOA may only stand at the apex"),
+)
 
 
 def refusal(log: str) -> Refusal | None:
-    return next((each for each in REFUSALS if each.says in log), None)
+    """Why authdns refuses a zone, if every error in its log is known."""
+    known = [
+        next((each for each in REFUSALS if each.says in line), None) for line in log.splitlines() if ": error: " in line
+    ]
+    return known[0] if known and None not in known else None

@@ -56,7 +56,7 @@ def facts_of(group: tuple[ZoneText, ...]) -> Facts:
         apex = names.from_text(zone.origin).lower()
         for record in zone.records:
             owner = names.from_text(zone.absolute(record.owner)).lower()
-            if apex == next(each for each in names.ancestors(owner) if each in apexes):
+            if apex == next((each for each in names.ancestors(owner) if each in apexes), None):
                 records.append((owner, type_from_text(record.type)))
     return Facts(apexes, records, (zone.signed for zone in group if zone.signed is not None))
 

@@ -35,6 +35,18 @@ class Record(NamedTuple):
         return f"{self.owner} {self.ttl} IN {self.type} {self.data}"
 
 
+# What servers refuse, or some of them, and what they could take for it.
+SPOILERS = (
+    Record("a.example.org.", 300, "A", "192.0.2.1"),
+    Record("spoilt", 2**31, "A", "192.0.2.1"),
+    Record("spoilt", 2**32, "A", "192.0.2.1"),
+    Record("spoilt", 300, "IPSECKEY", "10 0 0 ."),
+    Record("spoilt", 300, "SOA", "nsx host 7 3600 900 604800 300"),
+    Record("nsx", 300, "CNAME", "a"),
+    Record(APEX, 300, "CNAME", "nsx"),
+)
+
+
 @dataclass(frozen=True)
 class ZoneText:
     """A zone before it is signed and written: `signed` is a key of `tests.peers.signing.HOW`."""
@@ -189,7 +201,8 @@ class Draft:
         head += [Record(APEX, 300, "NS", "ns.example.net.")] if name_server == "nsx" and self.chance(0.5) else []
         fixed = {(record.owner, record.type) for record in head}
         records = [each for each in self.records if (each.owner.lower(), each.type) not in fixed]
-        return ZoneText(self.origin, (*head, *(cleaned(records) if clean else records)), signed, tuple(families))
+        records = cleaned(records) if clean else [*records, self.random.choice(SPOILERS)]
+        return ZoneText(self.origin, (*head, *records), signed, tuple(families))
 
 
 def cleaned(records: Sequence[Record]) -> list[Record]:
