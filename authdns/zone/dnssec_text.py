@@ -78,6 +78,7 @@ _KEY_FLAGS: Final = {  # RFC 2535 §7.1; KSK is BIND's word for the SEP flag (RF
 }
 _DIGEST_OCTETS = {1: 20, 2: 32, 4: 48}  # RFC 4034 §5.1.4, RFC 4509 §2.2, RFC 6605 §2
 _FINGERPRINT_OCTETS = {1: 20, 2: 32}  # RFC 4255 §3.1.3, RFC 6594 §4
+ZONE_DIGEST_OCTETS = {1: 48, 2: 64}  # RFC 8976 §5.3: SHA-384, SHA-512
 _TIME = re.compile(rb"(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)")
 
 

@@ -14,7 +14,11 @@ from dns.rdatatype import RdataType
 
 from authdns.wire import name as names
 from authdns.wire.types import Type, type_to_text
+from authdns.zone.lexer import Source, Token
+from authdns.zone.rdata_text import NameReader, RdataReader
 from authdns.zone.zone import RRset, Zone
+
+_READER = RdataReader(NameReader(names.ROOT), lambda token, remark: None)
 
 
 def print_zone(zone: Zone) -> Iterator[str]:
@@ -28,11 +32,20 @@ def print_zone(zone: Zone) -> Iterator[str]:
 
 
 def rdata_to_text(rrtype: int, rdata: bytes) -> str:
-    r"""Presentation form, names absolute. Rdata that its type cannot have becomes `\# length hex` (RFC 3597 §5)."""
+    r"""Presentation form, names absolute; `\# length hex` (RFC 3597 §5) if that would not be read as these octets."""
     try:
-        return dns.rdata.from_wire(IN, RdataType.make(rrtype), rdata, 0, len(rdata)).to_text().rstrip()
+        text = dns.rdata.from_wire(IN, RdataType.make(rrtype), rdata, 0, len(rdata)).to_text().rstrip()
+        if _read(rrtype, text) == rdata:
+            return text
     except (dns.exception.DNSException, ValueError):
-        return rf"\# {len(rdata)} {rdata.hex()}".rstrip()
+        pass
+    return rf"\# {len(rdata)} {rdata.hex()}".rstrip()
+
+
+def _read(rrtype: int, text: str) -> bytes:
+    """Raises Fault, which is a ValueError, for what has no text, such as an empty key."""
+    tokens = Source(b"", lambda line: False).entry(text.encode()).tokens
+    return _READER.read(rrtype, tokens, Token(b"", False, 1, 1))
 
 
 def _lines(owner: bytes, rrset: RRset) -> Iterator[str]:

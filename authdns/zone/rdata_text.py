@@ -18,13 +18,16 @@ import dns.ipv6
 import dns.name
 import dns.rdata
 import dns.rdataclass
-import dns.rdatatype
 import idna
+from dns.rdatatype import RdataType
 
 from authdns.wire import name as names
+from authdns.wire.rdata import name_at
 from authdns.wire.types import Type, type_to_text
 from authdns.zone import dnssec_text
 from authdns.zone.lexer import Fault, Token, shown
+from authdns.zone.location import location
+from authdns.zone.rdata_shape import SHAPES, fits
 
 MAX_TTL = 2**31 - 1  # RFC 2181 §8
 MAX_RDATA_OCTETS = 65535
@@ -167,12 +170,14 @@ Field = Callable[["RdataReader", Token], bytes]
 class Tail(NamedTuple):
     """The last value of an rdata, in any number of words. `read` takes them, and the octets before them.
 
-    It raises Fault, or ValueError when the fault is with the value as a whole.
+    It raises Fault, or ValueError when the fault is with the value as a whole. `doubt` says what is odd about a rdata,
+    if anything.
     """
 
     title: str
     read: Callable[[Sequence[Token], bytes], bytes]
     optional: bool = False
+    doubt: Callable[[bytes], str] = lambda rdata: ""
 
 
 class RdataReader:
@@ -190,11 +195,12 @@ class RdataReader:
             rdata = self._strings(rrtype, tokens, type_token)
         elif rrtype in GRAMMAR:
             rdata = self._fields(rrtype, tokens, type_token)
-        elif rrtype in (Type.SVCB, Type.HTTPS) and len(tokens) > 2 and tokens[0].text.strip(b"0") == b"":
-            # "Zone-file parsers MAY emit a warning" (RFC 9460 §2.4.2). To dnspython it is an error, so the parameters
-            # are read as those of another priority.
-            self.remark(tokens[2], "priority 0 makes this an alias; clients ignore its parameters (RFC 9460 §2.4.2)")
-            rdata = b"\0\0" + self._dnspython(rrtype, [tokens[0]._replace(text=b"1"), *tokens[1:]], type_token)[2:]
+        elif rrtype in (Type.SVCB, Type.HTTPS):
+            rdata = self._service(rrtype, tokens, type_token)
+        elif rrtype == RdataType.IPSECKEY and len(tokens) == 4:
+            # Without a key (RFC 4025 §2.4). dnspython wants one, so it gets one of one octet.
+            key = tokens[-1]._replace(text=b"AA==", quoted=False, glued=False)
+            rdata = self._dnspython(rrtype, [*tokens, key], type_token)[:-1]
         else:
             rdata = self._dnspython(rrtype, tokens, type_token)
         if len(rdata) > MAX_RDATA_OCTETS:
@@ -221,6 +227,8 @@ class RdataReader:
                 raise Fault(fault.token, f"{tail.title}: {fault.message}") from None
             except ValueError as error:
                 raise Fault(rest[0] if rest else tokens[-1], f"{tail.title}: {error}") from None
+            if doubt := tail.doubt(rdata):
+                self.remark(rest[0], f"{tail.title}: {doubt}")
         return rdata
 
     def _strings(self, rrtype: int, tokens: Sequence[Token], type_token: Token) -> bytes:
@@ -242,8 +250,34 @@ class RdataReader:
                 rdata += part
         return bytes(rdata)
 
+    def _service(self, rrtype: int, tokens: Sequence[Token], type_token: Token) -> bytes:
+        """SVCB and HTTPS (RFC 9460) as dnspython reads them, given what it accepts for what it should accept."""
+        words, changes = list(tokens), dict[bytes, bytes | None]()
+        alias = len(words) > 2 and not words[0].text.strip(b"0")
+        if alias:
+            # "Zone-file parsers MAY emit a warning" (RFC 9460 §2.4.2). To dnspython it is an error, so the parameters
+            # are read as those of another priority.
+            self.remark(words[2], "priority 0 makes this an alias; clients ignore its parameters (RFC 9460 §2.4.2)")
+            words[0] = words[0]._replace(text=b"1")
+        keys = {token.text.partition(b"=")[0] for token in words[2:] if not token.quoted}
+        if b"no-default-alpn" in keys and not keys & {b"alpn", b"key1", b"mandatory"}:
+            words.append(type_token._replace(text=b"alpn=h2"))
+            changes[_ALPN] = None
+        for at, token in enumerate(words[2:], 2):
+            # The next version of ECH may be encoded otherwise; dnspython looks inside.
+            if token.quoted:
+                continue
+            if token.text == b"ech=" and len(words) > at + 1 and words[at + 1].quoted and words[at + 1].glued:
+                changes[_ECH] = _ech(words[at + 1])
+                words[at + 1] = words[at + 1]._replace(text=_SOME_ECH)
+            elif token.text.startswith(b"ech=") and len(token.text) > 4:
+                changes[_ECH] = _ech(token._replace(text=token.text[4:]))
+                words[at] = token._replace(text=b"ech=" + _SOME_ECH)
+        rdata = _with_parameters(self._dnspython(rrtype, words, type_token), changes)
+        return b"\0\0" + rdata[2:] if alias else rdata
+
     def _dnspython(self, rrtype: int, tokens: Sequence[Token], type_token: Token) -> bytes:
-        rdatatype = dns.rdatatype.RdataType.make(rrtype)
+        rdatatype = RdataType.make(rrtype)
         if dns.rdata.get_rdata_class(dns.rdataclass.IN, rdatatype) is dns.rdata.GenericRdata:  # type: ignore[no-untyped-call]
             raise Fault(
                 type_token, rf"the data of {type_to_text(rrtype)} has to be written as \# LENGTH HEX (RFC 3597)"
@@ -324,6 +358,46 @@ def _caa_tag(text: bytes) -> bytes:
     return bytes((len(tag),)) + tag
 
 
+def _counted(text: bytes) -> bytes:
+    """A <character-string> (RFC 1035 §3.3)."""
+    string = unescape_string(text)
+    if len(string) > MAX_STRING_OCTETS:
+        raise ValueError(f"{shown(text)} is {len(string)} octets long, at most {MAX_STRING_OCTETS} are possible")
+    return bytes((len(string),)) + string
+
+
+def _locator(text: bytes) -> bytes:
+    """Four groups, without the `::` of an address (RFC 6742 §2.1.1, §2.3.1). BIND writes no leading zeros."""
+    if not _LOCATOR.fullmatch(text):
+        raise ValueError(f"{shown(text)}: expected four groups of hexadecimal digits, such as 14:4fff:ff20:ee64")
+    return b"".join(int(group, 16).to_bytes(2, "big") for group in text.split(b":"))
+
+
+def _ech(token: Token) -> bytes:
+    try:
+        value = _base64([token], b"")
+    except Fault as fault:
+        raise Fault(token, f"ech: {fault.message}") from None
+    except ValueError as error:
+        raise Fault(token, f"ech: {error}") from None
+    if not 0 < len(value) <= MAX_RDATA_OCTETS:
+        raise Fault(token, f"ech: {len(value)} octets; expected base64 of 1 to {MAX_RDATA_OCTETS} octets")
+    return value
+
+
+def _with_parameters(rdata: bytes, changes: dict[bytes, bytes | None]) -> bytes:
+    """An SVCB with other values for some of its keys; None is for a key to leave out."""
+    at = 2 + len(name_at(rdata, 2))
+    changed = rdata[:at]
+    while at < len(rdata):
+        key, end = rdata[at : at + 2], at + 4 + int.from_bytes(rdata[at + 2 : at + 4], "big")
+        value = changes.get(key, rdata[at + 4 : end])
+        if value is not None:
+            changed += key + len(value).to_bytes(2, "big") + value
+        at = end
+    return changed
+
+
 def _types(tokens: Sequence[Token], head: bytes) -> bytes:
     for token in tokens:
         try:
@@ -331,6 +405,21 @@ def _types(tokens: Sequence[Token], head: bytes) -> bytes:
         except ValueError as error:
             raise Fault(token, str(error)) from None
     return dnssec_text.type_bitmap(b" ".join(token.text for token in tokens))
+
+
+def _zone_digest(tokens: Sequence[Token], head: bytes) -> bytes:
+    if value := _hexadecimal(tokens, head):
+        return value
+    raise ValueError("it is empty; expected hexadecimal digits, two for each octet")
+
+
+def _odd_digest(rdata: bytes) -> str:
+    """Of a ZONEMD: a digest that no BIND takes, and that NSD, Knot and PowerDNS load."""
+    octets, kind = len(rdata) - 6, rdata[5]
+    expected = dnssec_text.ZONE_DIGEST_OCTETS.get(kind)
+    if expected and octets != expected:
+        return f"{octets} octets; hash algorithm {kind} has {expected} (RFC 8976 §5.3)"
+    return f"{octets} octets; expected 12 or more (RFC 8976 §2.2.4)" if octets < 12 else ""
 
 
 def _hexadecimal(tokens: Sequence[Token], head: bytes) -> bytes:
@@ -372,6 +461,9 @@ def _public_key(tokens: Sequence[Token], head: bytes) -> bytes:
 
 _NO_HEXADECIMAL = re.compile(rb"[^0-9A-Fa-f]").search
 _NO_BASE64 = re.compile(rb"[^0-9A-Za-z+/=]").search
+_LOCATOR = re.compile(rb"(?:[0-9A-Fa-f]{1,4}:){3}[0-9A-Fa-f]{1,4}")
+_ALPN, _ECH = b"\0\1", b"\0\5"  # RFC 9460 §14.3.2
+_SOME_ECH = b"AAQAAAAA"  # to dnspython a list of configurations
 _NAME_ONLY = (("name", RdataReader._name),)
 _SIGNATURE: tuple[tuple[str, Field], ...] = (  # RFC 4034 §3.2
     ("type covered", _word(dnssec_text.covered_type)),
@@ -403,6 +495,10 @@ _TLSA: tuple[tuple[str, Field], ...] = (  # RFC 6698 §2.2
     ("usage", RdataReader._number8),
     ("selector", RdataReader._number8),
     ("matching type", RdataReader._number8),
+)
+_LOCATORS: tuple[tuple[str, Field], ...] = (
+    ("preference", RdataReader._number16),
+    ("locator", _word(_locator)),
 )
 GRAMMAR: dict[int, tuple[tuple[str, Field], ...]] = {
     # Obsolete or experimental (RFC 1035 §3.3), unknown to dnspython, still in somebody's file.
@@ -455,6 +551,29 @@ GRAMMAR: dict[int, tuple[tuple[str, Field], ...]] = {
         ("tag", _word(_caa_tag)),
         ("value", _word(unescape_string)),
     ),
+    RdataType.NAPTR: (
+        ("order", RdataReader._number16),
+        ("preference", RdataReader._number16),
+        ("flags", _word(_counted)),
+        ("service", _word(_counted)),
+        ("regexp", _word(_counted)),
+        ("replacement", RdataReader._name),
+    ),
+    RdataType.URI: (
+        ("priority", RdataReader._number16),
+        ("weight", RdataReader._number16),
+        ("target", _word(unescape_string)),
+    ),
+    RdataType.NID: _LOCATORS,
+    RdataType.L64: _LOCATORS,
+    RdataType.LOC: (),
+    # RFC 1712 §3 wants numbers; nobody reads them any more, and BIND takes any strings.
+    RdataType.GPOS: (("longitude", _word(_counted)), ("latitude", _word(_counted)), ("altitude", _word(_counted))),
+    RdataType.ZONEMD: (  # RFC 8976 §2.3
+        ("serial", RdataReader._number32),
+        ("scheme", RdataReader._number8),
+        ("hash algorithm", RdataReader._number8),
+    ),
 }
 TAILS: dict[int, Tail] = {
     **dict.fromkeys((Type.RRSIG, Type.SIG), Tail("signature", _base64)),
@@ -464,16 +583,15 @@ TAILS: dict[int, Tail] = {
     **dict.fromkeys((Type.TLSA, Type.SMIMEA), Tail("data", _hexadecimal)),
     **dict.fromkeys((Type.OPENPGPKEY, Type.DHCID), Tail("key", _base64)),  # RFC 7929 §2.3, RFC 4701 §3.1
     Type.SSHFP: Tail("fingerprint", _fingerprint),
+    RdataType.LOC: Tail("location", location),
+    RdataType.ZONEMD: Tail("digest", _zone_digest, doubt=_odd_digest),
 }
 
 # What a message shows as the expected form of types that dnspython reads.
 FORMS: dict[int, str] = {
-    35: 'ORDER PREFERENCE "FLAGS" "SERVICE" "REGEXP" REPLACEMENT',
     64: "PRIORITY TARGET KEY=VALUE ..., such as SVCB 1 svc.example.com. port=8443",
     65: 'PRIORITY TARGET KEY=VALUE ..., such as HTTPS 1 . alpn="h2,h3"',
     13: '"CPU" "OS"',
-    256: 'PRIORITY WEIGHT "URI"',
-    29: "D [M [S]] N|S D [M [S]] E|W ALTITUDE[m] ..., such as LOC 52 22 23 N 4 53 32 E -2m",
 }
 
 
@@ -564,27 +682,24 @@ def _generic(rrtype: int, tokens: Sequence[Token]) -> bytes:
         raise Fault(tokens[2], r"expected hexadecimal digits after \# and the length, two for each octet") from None
     if len(data) != length:
         raise Fault(tokens[1], rf"\# says {length} octets, but {len(data)} follow")
-    known = data
-    if rrtype in (Type.SVCB, Type.HTTPS) and data[:2] == b"\0\0":
-        known = b"\0\1" + data[2:]  # dnspython refuses an alias with parameters, which may be there (RFC 9460 §2.4.2)
-    try:
-        parsed = dns.rdata.from_wire(dns.rdataclass.IN, dns.rdatatype.RdataType.make(rrtype), known, 0, length)
-        same = parsed.to_wire() == known
-    except (dns.exception.DNSException, ValueError, OverflowError, struct.error):
-        same = False
-    if not same and not _is_known_to_us(rrtype, data):
+    if not _can_be(rrtype, data):
         raise Fault(tokens[0], rf"the octets after \# are no {type_to_text(rrtype)} data (a compressed name?)")
     return data
 
 
-def _is_known_to_us(rrtype: int, data: bytes) -> bool:
-    """Digests that we read as text, and dnspython does not: of the reserved type 0, of a length that is TLSA's own."""
-    try:
-        if rrtype in (Type.DS, Type.CDS, Type.DLV):
+def _can_be(rrtype: int, data: bytes) -> bool:
+    if rrtype in SHAPES:
+        return fits(rrtype, data)
+    if rrtype in (Type.DS, Type.CDS, Type.DLV):
+        try:
             dnssec_text.digest(data[3], data[4:].hex().encode())
-            return len(data) > 4
-        return rrtype in (Type.TLSA, Type.SMIMEA) and len(data) > 3
-    except (ValueError, IndexError):
+        except (ValueError, IndexError):
+            return False
+        return len(data) > 4
+    try:
+        parsed = dns.rdata.from_wire(dns.rdataclass.IN, RdataType.make(rrtype), data, 0, len(data))
+        return parsed.to_wire() == data
+    except (dns.exception.DNSException, ValueError, OverflowError, struct.error):
         return False
 
 

@@ -5,9 +5,14 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from authdns.wire import name as names
+from authdns.zone.lexer import Source, Token
 from authdns.zone.printer import print_zone, rdata_to_text
+from authdns.zone.rdata_shape import SHAPES, fits
+from authdns.zone.rdata_text import NameReader, RdataReader
 from authdns.zone.reader import read_zone
 from authdns.zone.zone import RRset, Zone
 from tests.peers.availability import binary_of
@@ -98,6 +103,48 @@ def test_names_come_in_the_order_of_rfc_4034() -> None:
     wire = [names.from_text(text) for text in ordered]
     backwards = wire[::-1]
     assert sorted(backwards, key=names.canonical_key) == wire
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        "NID 10 14:4fff:ff20:ee64",
+        "L64 10 0:0:0:0",
+        "LOC 52 22 23 N 4 53 32 W 42849672.91m 0.01m 99999999m 8.2m",
+        "LOC 90 30 S 180 0 0.001 E -100000m",
+        r"LOC \# 16 00ffffff00000000ffffffff00000000",
+        r"LOC \# 2 01ff",
+        'GPOS "" "" ""',
+        "GPOS -32.6882 116.8652 10.0",
+        "ZONEMD 1 1 1 abcdef",
+        "ZONEMD 1 0 0 abcdefabcdefabcdefabcdef",
+        "IPSECKEY 10 0 0 .",
+        "IPSECKEY 10 3 2 gateway",
+        r'NAPTR 1 2 "u" "E2U+sip" "!^.*$!sip:\\1;\"\255é!" Here',
+        r'URI 1 2 "\"\255é;"',
+        'URI 1 2 ""',
+        'HTTPS 1 . ech="ZWFzdGVyIGVnZyE="',
+        "SVCB 1 . no-default-alpn port=53",
+        "SVCB 0 . ech=AA==",
+        r"TYPE262 \# 5 0000000000",
+        r"AMTRELAY \# 2 01ff",
+        r"CERT \# 5 0000000000",
+        r"DNSKEY \# 4 01000308",
+        r"RRSIG \# 19 00000000000000000000000000000000000000",
+    ],
+)
+def test_what_dnspython_writes_otherwise_or_not_at_all_is_read_as_the_same_zone(data: str) -> None:
+    zone = read(f"$ORIGIN example.com.\n@ 60 SOA ns h 1 2 3 4 5\n@ 60 NS a.example.net.\nx 60 {data}\n")
+    assert contents(read("\n".join(print_zone(zone)) + "\n")) == contents(zone)
+
+
+@given(st.sampled_from([*SHAPES, 35000]), st.binary(max_size=40))
+def test_whatever_octets_a_type_has_are_printed_and_read_again(rrtype: int, rdata: bytes) -> None:
+    if rrtype not in SHAPES or fits(rrtype, rdata):
+        text = rdata_to_text(rrtype, rdata)
+        entry = Source(b"", lambda line: False).entry(text.encode())
+        token = Token(b"", False, 1, 1)
+        assert RdataReader(NameReader(names.ROOT), lambda _, __: None).read(rrtype, entry.tokens, token) == rdata
 
 
 def test_rdata_that_its_type_cannot_have_is_printed_as_octets() -> None:

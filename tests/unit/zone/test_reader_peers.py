@@ -7,7 +7,7 @@ import dns.name
 import dns.zone
 import pytest
 
-from authdns.wire.types import type_to_text
+from authdns.wire.types import type_from_text, type_to_text
 from authdns.zone.reader import read_zone
 from tests.peers.availability import binary_of
 from tests.peers.signing import HOW, sign
@@ -151,6 +151,28 @@ safe DS 60485 8 2 D4B7D520E7BB5F0F67674A0CCEB1E3E0614B93C4F9E99B8383F6A1E4469DA5
 d DNAME example.net.
 """
 )
+# What dnspython refuses. Of the last ones BIND takes none.
+MORE_THAN_DNSPYTHON = r"""
+a NID 10 14:4fff:ff20:ee64
+b L64 10 0:0:0:a
+c LOC 52 22 N 4 53 W 42849672.91m 0.29m 1.10m
+d LOC 90 0 0 S 180 0 0.000 E -100000m 90000000m 0.01m 19.99m
+e LOC \# 2 01ff
+f ZONEMD 1 1 0 ABCDEFABCDEF ABCDEFABCDEF
+g URI 10 1 ""
+h NAPTR 1 2 "u" "E2U+sip" "!^(.*)$!sip:\\1;\"\255é!i" .
+i HTTPS 1 . mandatory=ech ech="ZWFzdGVyIGVnZyE=" port=53
+j HTTPS \# 10 00010000050003616263
+k TYPE262 \# 5 0000000000
+"""
+MORE_THAN_BIND = r"""
+l ZONEMD 1 1 1 ABCDEF
+m IPSECKEY 10 0 0 .
+n IPSECKEY 10 1 2 192.0.2.1
+o HTTPS 1 . port=53 no-default-alpn
+p LOC 90 30 N 4 E 1.m
+q CERT \# 5 0000000000
+"""
 BIND_ONLY = {"includes", "generate", "escapes"}  # dnspython: other paths, no nibbles, other escapes
 
 
@@ -204,6 +226,41 @@ def test_a_signed_zone_means_the_same_to_dnspython_and_bind(how: str, zone_file:
     assert len({record for record in found if record[2] == "RRSIG"}) > 10
     assert found == dnspythons(signed.read_text())
     assert found == dnspythons(compiled_by_bind(signed))
+
+
+@pytest.mark.interop
+@pytest.mark.parametrize(
+    ("peer", "text"), [("bind", MORE_THAN_DNSPYTHON), ("nsd", MORE_THAN_DNSPYTHON + MORE_THAN_BIND)]
+)
+def test_what_dnspython_refuses_means_the_same_octets_to_a_peer(peer: str, text: str, zone_file: Path) -> None:
+    """The peer understands the same from the text as from the octets that we read it as."""
+    zone_file.write_text(HEAD + text)
+    octets = [
+        rf"{owner} {ttl} TYPE{type_from_text(rrtype)} \# {len(rdata)} {rdata.hex()}"
+        for owner, ttl, rrtype, rdata in ours(zone_file)
+        if rrtype not in ("SOA", "NS", "A")
+    ]
+    assert len(octets) == len([line for line in text.splitlines() if line])
+    understood = compiled_by_bind if peer == "bind" else printed_by_nsd
+    expected = understood(zone_file)
+    zone_file.write_text(HEAD + "\n".join(octets) + "\n")
+    assert sorted(understood(zone_file).splitlines()) == sorted(expected.splitlines())
+
+
+def printed_by_nsd(zone_file: Path) -> str:
+    command = [binary_of("nsd-checkzone"), "-p", "example.com", str(zone_file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.interop
+def test_knot_loads_what_dnspython_refuses(zone_file: Path) -> None:
+    lines = [line for line in (MORE_THAN_DNSPYTHON + MORE_THAN_BIND).splitlines() if line[:1] not in "abh"]
+    zone_file.write_text(HEAD + "\n".join(lines) + "\n")  # without locators in short, and without raw UTF-8
+    command = [binary_of("kzonecheck"), "-o", "example.com", str(zone_file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def compiled_by_bind(zone_file: Path) -> str:
