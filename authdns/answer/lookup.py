@@ -26,10 +26,10 @@ from authdns.zone.zone import RRset, RRsets, Zone, find_rrset, signatures
 MAX_CHAIN = 16  # CNAME and DNAME links followed in one answer; longer ones end there, as resolvers do
 
 # Substitutions in one answer. Each makes names that no class can know beforehand, so they are the costliest step there
-# is; Knot follows as many.
-MAX_DNAME_LINKS = 4
+# is; Knot follows as many, the others more.
+MAX_DNAME_LINKS = 5
 # Of all substituted names together: one of ip6.arpa has 34. Longer ones the resolver can ask for itself.
-MAX_FOLLOWED_LABELS = 48
+MAX_FOLLOWED_LABELS = 40
 NO_DATA = b""  # no name: what a step returns where the name exists, but not with the type that was asked for
 PROOFS = (Type.NSEC, Type.NSEC3)
 BESIDE_CNAME = (Type.RRSIG, Type.NSEC)  # they stand beside a CNAME and are not led away by it (RFC 4034 §3, §4)

@@ -235,7 +235,7 @@ WORST: dict[str, bytes] = {
         for above in ABOVE
     },
     **{f"a name below {above[-30:]}, DO": query(b"\1q" + names.from_text(above), edns=WITH_DO) for above in ABOVE},
-    # What the search found: names that four DNAMEs make no longer than what is followed.
+    # What the search found: names that the DNAMEs make no longer than what is followed.
     "33 labels below two DNAMEs": query(b"\1a" * 33 + names.from_text("first.example.com."), Type.NS, edns=WITH_DO),
     "32 labels below a DNAME onto itself": query(b"\1a" * 32 + names.from_text("grow.costly.example."), edns=WITH_DO),
     "127 labels for DS": query(MANY, Type.DS),
