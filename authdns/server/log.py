@@ -139,6 +139,9 @@ def configure(form: Literal["human", "json"], level: str) -> None:
     log.handlers[:] = [handler]
     log.setLevel(level.upper())
     log.propagate = False
+    others = logging.getLogger()  # what libraries say (watchdog, asyncio) has the same form
+    if handler not in others.handlers:
+        others.addHandler(handler)
     threading.excepthook = _log_thread_failure
     for limited in (stranger_log, fault_log):
         if not limited.filters:

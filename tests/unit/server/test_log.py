@@ -3,6 +3,8 @@
 import json
 import logging
 import os
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -67,3 +69,13 @@ def test_a_thread_that_dies_is_logged_in_the_same_form(monkeypatch: pytest.Monke
     thread.start()
     thread.join()
     assert said == ["the thread some library failed"]
+
+
+def test_what_libraries_say_has_the_same_form() -> None:
+    """In a process of its own: the root logger here belongs to pytest."""
+    code = (
+        "import logging; from authdns.server import log; log.configure('json', 'info');"
+        "logging.getLogger('watchdog.observers').error('called when the thread is inactive')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert json.loads(done.stderr)["message"] == "called when the thread is inactive"
