@@ -212,6 +212,15 @@ def wildcard_dname(found: Difference, facts: Facts) -> bool:
     return any(wildcard and DNAME in facts.types.get(wildcard, ()) for wildcard in wildcards) and peers_disagree(found)
 
 
+def parent_elsewhere(found: Difference, facts: Facts) -> bool:
+    """DS at an apex; its parent is delegated to others by a zone that is here."""
+    if found.qtype != DS or found.qname not in facts.apexes:
+        return False
+    above = names.parent(found.qname)
+    cut = facts.enclosing(above, NS)
+    return facts.apex(above) is not None and cut is not None and cut not in facts.apexes
+
+
 def another_zone_here(found: Difference, facts: Facts) -> bool:
     apexes = {facts.apex(name) for name in names_on_the_way(found)}
     if found.qtype == DS and found.qname in facts.apexes and has(found.ours, CNAME):  # of the zone above
@@ -281,6 +290,11 @@ DEVIATIONS = (
     ),
     Deviation(
         "wildcard DNAME", "what DNAME at a wildcard means is undefined: RFC 4592 §4.4, RFC 6672 §2.3", wildcard_dname
+    ),
+    Deviation(
+        "parent elsewhere",
+        "a zone whose parent is not here answers for DS at its apex: RFC 4035 §3.1.4.1; the peers refer to the parent",
+        parent_elsewhere,
     ),
     Deviation(
         "another zone here",
