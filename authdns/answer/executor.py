@@ -7,7 +7,6 @@ published (`compile_all`), so that a class which cannot be compiled never replac
 
 from authdns.answer.classes import positions, representative
 from authdns.answer.compiler import OTHER_KEY, PENDING, Compiler, Plan, failure
-from authdns.answer.lookup import Found, find
 from authdns.wire import name as names
 from authdns.wire.types import Rcode, Type
 from authdns.zone.zone import Zone
@@ -120,20 +119,11 @@ class ZoneTable:
 
     def find(self, qname: bytes, qtype: int) -> ServedZone | UnavailableZone | None:
         """The zone that answers (qname, qtype): the longest match (RFC 1034 §4.3.2 step 2), but DS at an apex is
-        the parent's to answer if we serve it (RFC 4035 §3.1.4.1)."""
+        for a zone above it if we serve one (RFC 4035 §3.1.4.1): the parent, or one that delegates to the parent."""
         for ancestor in names.ancestors(qname):
             found = self.by_apex.get(ancestor)
             if found is not None:
                 if qtype == Type.DS and ancestor == qname and qname != names.ROOT:
-                    return self._parent_side(qname) or found
+                    return self.find(names.parent(qname), 0) or found
                 return found
         return None
-
-    def _parent_side(self, apex: bytes) -> ServedZone | UnavailableZone | None:
-        """The zone above `apex` if it is this zone's parent, not a grandparent that delegates further up."""
-        above = self.find(names.parent(apex), 0)
-        if isinstance(above, ServedZone):
-            match = find(above.zone, apex, Type.DS)
-            if match.found is Found.DELEGATION:
-                return None
-        return above

@@ -226,15 +226,15 @@ class _Draft:
                 self._add(self.answer, owner, rrset, rrsets)  # one RRset stands for all (RFC 8482 §4.1)
                 return None
         elif self.qtype == Type.RRSIG:
-            found = [(owner, rrset) for rrset in rrsets if rrset.type == Type.RRSIG]
+            found = [rrset for rrset in rrsets if rrset.type == Type.RRSIG]
+            for rrset in found:
+                self._add(self.answer, owner, rrset, ())
             if found:
-                self.answer += found
                 return None
         else:
             rrset = find_rrset(rrsets, self.qtype)
             if rrset is not None:
-                if (owner, rrset) not in self.answer:  # a DNAME that led back to its own owner is there already
-                    self._add(self.answer, owner, rrset, rrsets)
+                self._add(self.answer, owner, rrset, rrsets)
                 self._add_targets(owner, rrset)
                 return None
         cname = find_rrset(rrsets, Type.CNAME)
@@ -244,7 +244,10 @@ class _Draft:
         return NO_DATA
 
     def _add(self, section: list[tuple[bytes, RRset]], owner: bytes, rrset: RRset, beside: RRsets) -> None:
-        """The RRset, and with DO the RRSIGs `beside` it that cover it (RFC 4035 §3.1.1)."""
+        """The RRset, and with DO the RRSIGs `beside` it that cover it (RFC 4035 §3.1.1). A DNAME is there already where
+        its chain goes through it again, or ends at its owner."""
+        if (owner, rrset) in section:
+            return
         section.append((owner, rrset))
         if self.dnssec_ok:
             rrsigs = signatures(beside, rrset.type)
@@ -256,8 +259,7 @@ class _Draft:
         if self.dname_links == MAX_DNAME_LINKS:
             return None  # the resolver will ask for the last name itself
         dname, substituted = substitution(match, name)
-        if (match.node, dname) not in self.answer:
-            self._add(self.answer, match.node, dname, match.rrsets)
+        self._add(self.answer, match.node, dname, match.rrsets)
         if len(substituted) > names.MAX_NAME_OCTETS:
             self.rcode = Rcode.YXDOMAIN  # RFC 6672 §2.2
             return None

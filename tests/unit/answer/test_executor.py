@@ -14,7 +14,16 @@ from authdns.wire import name as names
 from authdns.wire.message import QUESTION, Encoder
 from authdns.wire.types import Type, type_from_text
 from authdns.zone.zone import RRsets, Zone
-from tests.unit.answer.zones import SIGNED, SIGNED_QUERY_TYPES, query_names, random_zones, zone_from_text
+from tests.unit.answer.zones import (
+    SIGNED,
+    SIGNED_QUERY_TYPES,
+    SOA,
+    query_names,
+    random_zones,
+    signed,
+    zone_from_records,
+    zone_from_text,
+)
 
 
 def query(qname: bytes, qtype: int, payload: int | None = None, dnssec_ok: bool = False) -> bytes:
@@ -211,13 +220,16 @@ def test_the_zone_of_the_longest_match_answers() -> None:
     assert table.find(names.from_text("c.example.com."), Type.DS) is child
 
 
-def test_ds_at_a_grandchild_is_answered_by_the_child_when_only_the_grandparent_is_served() -> None:
+def test_ds_at_a_grandchild_is_referred_to_the_parent_by_the_grandparent() -> None:
+    """As BIND, NSD and Knot do."""
     table = ZoneTable()
     grandparent = ServedZone(zone_from_text("b.example.com. 60 NS ns.b.example.com."))
     grandchild = ServedZone(zone_from_text("a.b.example.com. 60 A 192.0.2.1", "a.b.example.com."))
-    table.publish(grandparent.zone.apex, grandparent)
     table.publish(grandchild.zone.apex, grandchild)
-    assert table.find(names.from_text("a.b.example.com."), Type.DS) is grandchild
+    assert table.find(grandchild.zone.apex, Type.DS) is grandchild
+    table.publish(grandparent.zone.apex, grandparent)
+    assert table.find(grandchild.zone.apex, Type.DS) is grandparent
+    assert table.find(grandchild.zone.apex, Type.A) is grandchild
 
 
 def test_a_zone_that_never_loaded_answers_servfail() -> None:
@@ -264,3 +276,16 @@ def test_an_rrset_that_no_message_holds_is_answered_with_tc_by_tcp_as_well() -> 
     request = query(names.from_text("q.example.com."), Type.A)
     response = responder_for(zone_from_text(text), tcp=True).respond(request)
     assert response == b"\x12\x34\x87\0\0\1\0\0\0\0\0\0" + request[12:]
+
+
+@pytest.mark.parametrize("rrtype", [Type.ANY, Type.RRSIG, Type.DNAME])
+def test_a_dname_that_a_chain_ends_at_is_not_sent_twice(rrtype: Type) -> None:
+    records = [
+        ("example.com.", 3600, "SOA", SOA),
+        ("example.com.", 3600, "NS", "ns1.example.com."),
+        ("q.c.example.com.", 60, "DNAME", "*.q.example.com."),
+        ("*.q.example.com.", 60, "DNAME", "c.example.com."),
+    ]
+    zone = zone_from_records("example.com.", signed(records, "nsec"))
+    answer = lookup(zone, names.from_text("q.q.c.example.com."), rrtype, True).answer
+    assert len(answer) == len(set(answer))
