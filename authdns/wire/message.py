@@ -10,6 +10,7 @@ longer than the base: the encoder notes where their pointers stand (`Body.pointe
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import NamedTuple
 
 from authdns.wire import name as names
@@ -24,6 +25,7 @@ _QUESTION_POINTER = b"\xc0\x0c"
 # limit in octets would leave the names of a zone with long labels uncompressed, and cut its answers early.)
 _COMPRESSED_LABELS = 40
 _LABEL = re.compile(b"|".join(b"\\x%02x.{%d}" % (n, n) for n in range(1, names.MAX_LABEL_OCTETS + 1)), re.DOTALL)
+_LONG_NAME_OCTETS = 64  # from here on halving is faster than asking for each label
 _POINTER_LIMIT = 0x4000 - names.MAX_NAME_OCTETS
 
 
@@ -107,11 +109,8 @@ class Encoder:
         folded = name.lower()
         offsets = self._offsets
         position = 0
-        if len(name) > 2 * _COMPRESSED_LABELS:  # or it cannot have so many
-            labels = _LABEL.findall(name)
-            if len(labels) > _COMPRESSED_LABELS:
-                position = len(name) - 1 - sum(map(len, labels[-_COMPRESSED_LABELS:]))
-                wire += name[:position]
+        if len(name) > _LONG_NAME_OCTETS:
+            position = self._begin_long_name(name, folded)
         while length := name[position]:
             suffix = folded[position:]
             known = offsets.get(suffix)
@@ -125,6 +124,27 @@ class Encoder:
             wire += name[position : position + length + 1]
             position += length + 1
         wire += b"\0"
+
+    def _begin_long_name(self, name: bytes, folded: bytes) -> int:
+        """Writes the labels that nothing can point at; returns where the rest begins. Of a suffix that is known, those
+        behind it are known as well, so the first is searched by halving."""
+        labels = _LABEL.findall(name)
+        starts = list(accumulate(map(len, labels), initial=0))
+        first = max(0, len(labels) - _COMPRESSED_LABELS)
+        self.wire += name[: starts[first]]
+        low, high = first, len(labels)
+        while low < high:
+            middle = (low + high) // 2
+            if folded[starts[middle] :] in self._offsets:
+                high = middle
+            else:
+                low = middle + 1
+        begin = self._body_at + len(self.wire) - starts[first]
+        for start in starts[first:low]:
+            if begin + start < _POINTER_LIMIT:
+                self._offsets[folded[start:]] = begin + start
+        self.wire += name[starts[first] : starts[low]]
+        return starts[low]
 
 
 def header(ident: bytes, flags: int, rcode: int, counts: tuple[int, int, int, int]) -> bytes:

@@ -90,19 +90,19 @@ class Zone:
         position, too_long = 0, len(above) - self.longest
         while position < too_long:
             position += above[position] + 1
-        suffixes = []
-        while len(above) - position > len(self.apex):
-            suffixes.append(above[position:])
+        starts = []  # of the labels
+        apex_at = len(above) - len(self.apex)
+        while position < apex_at:
+            starts.append(position)
             position += above[position] + 1
-        suffixes.append(self.apex)
-        low, high = 0, len(suffixes) - 1  # suffixes[high] is the apex
+        low, high = 0, len(starts)  # above[starts[high]:] would be the apex
         while low < high:
             middle = (low + high) // 2
-            if suffixes[middle] in self.names:
+            if above[starts[middle] :] in self.names:
                 high = middle
             else:
                 low = middle + 1
-        return suffixes[low]
+        return above[starts[low] :] if low < len(starts) else self.apex
 
     def owners(self) -> Iterator[tuple[bytes, RRsets]]:
         """Everything that the zone holds, by lower-case owner, NSEC3 last."""
