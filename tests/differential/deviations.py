@@ -74,9 +74,10 @@ def dname_links(response: Response) -> int:
 
 def one_rrset_for_any(found: Difference, facts: Facts) -> bool:
     ours = found.ours
-    if found.qtype != ANY or not ours.answer or any(response.rcode != ours.rcode for response in found.theirs):
+    if found.qtype != ANY or len({row.covers for row in ours.answer if row.owner == found.qname}) != 1:
         return False
-    return len({row.covers for row in ours.answer if row.owner == found.qname}) == 1
+    alike = [response for response in found.theirs if response.rcode == ours.rcode]
+    return any("TC" in response.flags or ours.answer <= response.answer for response in alike)
 
 
 def glue_that_does_not_fit(found: Difference, facts: Facts) -> bool:
@@ -160,7 +161,9 @@ def signatures_of_a_name(found: Difference, facts: Facts) -> bool:
 
 
 def dname_chain(found: Difference, facts: Facts) -> bool:
-    return dname_links(found.ours) >= MAX_DNAME_LINKS
+    """Where names are long, authdns ends sooner."""
+    followed = dname_links(found.ours)
+    return followed >= MAX_DNAME_LINKS or (followed > 1 and peers_disagree(found))
 
 
 def truncated_before_the_end(found: Difference, facts: Facts) -> bool:
@@ -223,7 +226,8 @@ def parent_elsewhere(found: Difference, facts: Facts) -> bool:
 
 def another_zone_here(found: Difference, facts: Facts) -> bool:
     apexes = {facts.apex(name) for name in names_on_the_way(found)}
-    if found.qtype == DS and found.qname in facts.apexes and has(found.ours, CNAME):  # of the zone above
+    aliased = any(has(response, CNAME) for response in found.responses.values())
+    if found.qtype == DS and found.qname in facts.apexes and aliased:  # DS is of the zone above
         apexes.add(facts.apex(names.parent(found.qname)))
     return len(apexes - {None}) > 1
 

@@ -451,7 +451,8 @@ def random_zone(random: Random, origin: str, signed: str | None = None, family: 
     chosen.sort(key=list(FAMILIES).index)
     for name in chosen:
         FAMILIES[name](draft)
-    zone = draft.zone(sorted(set(chosen)), signed, clean=not draft.chance(UNCLEAN))
+    # Signers drop what they do not understand.
+    zone = draft.zone(sorted(set(chosen)), signed, clean=signed is not None or not draft.chance(UNCLEAN))
     return replace(zone, signed=INSTEAD.get(zone.signed or "", zone.signed)) if is_refused_by_bind(zone) else zone
 
 
