@@ -49,8 +49,8 @@ def explanation(found: Difference, facts: Facts) -> Deviation | None:
 
 
 def peers_disagree(found: Difference) -> bool:
-    """No two peers say the same of this aspect (with rcode and flags)."""
-    said = Counter((each.rcode, each.flags, getattr(each, found.aspect)) for each in found.theirs)
+    """No two peers say the same of this aspect with the same rcode, flags and answer."""
+    said = Counter((each.rcode, each.flags, each.answer, getattr(each, found.aspect)) for each in found.theirs)
     return max(said.values()) == 1
 
 
