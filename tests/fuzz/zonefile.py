@@ -24,6 +24,7 @@ from authdns.wire import name as names
 from authdns.wire.types import Type
 from authdns.zone.printer import print_zone
 from authdns.zone.problem import Problems
+from authdns.zone.rdata_shape import SHAPES, fits
 from authdns.zone.reader import Reading, read_zone
 from authdns.zone.zone import Zone
 from tests.fuzz.invariants import Violation, check_answer
@@ -77,13 +78,14 @@ def check_zone(zone: Zone) -> None:
     odd = False  # holds what may be there and dnspython refuses
     for owner, rrset in zone.iterate():
         for rdata in rrset.rdatas:
-            if is_refused_by_dnspython(rrset.type, rdata):
-                odd = True
-                continue
             try:
                 dns.rdata.from_wire(dns.rdataclass.IN, dns.rdatatype.RdataType.make(rrset.type), rdata, 0, len(rdata))
             except (dns.exception.DNSException, ValueError) as error:
-                raise Violation(f"{names.to_text(owner)} {rrset.type}: {error!r}: {rdata.hex()}") from error
+                # dnspython judges values as well, digests of type 0 among them, which is more than other servers do.
+                digest = rrset.type in (Type.DS, Type.CDS)
+                if not digest and (rrset.type not in SHAPES or not fits(rrset.type, rdata)):
+                    raise Violation(f"{names.to_text(owner)} {rrset.type}: {error!r}: {rdata.hex()}") from error
+                odd = True
     text = "\n".join(print_zone(zone)) + "\n"
     again = read({"zone": text.encode()})
     if again.zone is None:
@@ -91,11 +93,6 @@ def check_zone(zone: Zone) -> None:
     if meaning(again.zone) != meaning(zone):
         raise Violation(f"the printed zone means something else:\n{text}")
     check_answers(zone, may_read=not odd)
-
-
-def is_refused_by_dnspython(rrtype: int, rdata: bytes) -> bool:
-    """An alias with parameters (RFC 9460 section 2.4.2), digests of type 0 or of any length."""
-    return rdata[:2] == b"\0\0" if rrtype in (Type.SVCB, Type.HTTPS) else rrtype in (Type.DS, Type.CDS, Type.TLSA)
 
 
 def meaning(zone: Zone) -> dict[str, Any]:
