@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import NamedTuple
 
-from authdns.answer.lookup import MAX_CHAIN, MAX_DNAME_LINKS
+from authdns.answer.lookup import MAX_CHAIN, MAX_DNAME_LINKS, MAX_FOLLOWED_LABELS
 from authdns.wire import name as names
 from tests.differential.comparison import OURS, Difference, Response
 from tests.differential.facts import Facts, names_on_the_way
@@ -62,11 +62,14 @@ def links(response: Response) -> int:
     return sum(row.type == CNAME for row in response.answer)
 
 
-def dname_links(response: Response) -> int:
-    """How many CNAMEs of an answer were made from DNAMEs."""
+def dname_links(response: Response) -> list[bytes]:
+    """The targets of the CNAMEs in an answer that were made from DNAMEs."""
     owners = {row.owner for row in response.answer if row.type == DNAME}
-    made = (row.owner for row in response.answer if row.type == CNAME)
-    return sum(any(name != owner and names.is_at_or_below(name, owner) for owner in owners) for name in made)
+    return [
+        row.rdata
+        for row in response.answer
+        if row.type == CNAME and any(row.owner != owner and names.is_at_or_below(row.owner, owner) for owner in owners)
+    ]
 
 
 # The reasons
@@ -77,7 +80,10 @@ def one_rrset_for_any(found: Difference, facts: Facts) -> bool:
     if found.qtype != ANY or len({row.covers for row in ours.answer if row.owner == found.qname}) != 1:
         return False
     alike = [response for response in found.theirs if response.rcode == ours.rcode]
-    return any("TC" in response.flags or ours.answer <= response.answer for response in alike)
+    return any("TC" in response.flags or ours.answer <= response.answer for response in alike) or all(
+        len({row.covers for row in response.answer}) == 1
+        for response in alike  # each another one
+    )
 
 
 def glue_that_does_not_fit(found: Difference, facts: Facts) -> bool:
@@ -163,7 +169,11 @@ def signatures_of_a_name(found: Difference, facts: Facts) -> bool:
 def dname_chain(found: Difference, facts: Facts) -> bool:
     """Where names are long, authdns ends sooner."""
     followed = dname_links(found.ours)
-    return followed >= MAX_DNAME_LINKS or (followed > 1 and peers_disagree(found))
+    if len(followed) >= MAX_DNAME_LINKS or (len(followed) > 1 and peers_disagree(found)):
+        return True
+    # The next link would have been one too many.
+    labels = [len(names.labels(target)) for target in followed]
+    return bool(labels) and sum(labels) + max(labels) > MAX_FOLLOWED_LABELS
 
 
 def truncated_before_the_end(found: Difference, facts: Facts) -> bool:
@@ -199,10 +209,18 @@ def zero_octet(found: Difference, facts: Facts) -> bool:
 
 def wildcard_non_terminal(found: Difference, facts: Facts) -> bool:
     """The wildcard that applies has no records, only names below it, and authdns proves that as well."""
-    if found.aspect != "authority" or found.ours.rcode != "NOERROR" or not found.most.authority < found.ours.authority:
+    less = (each for each in found.theirs if each.rcode == found.ours.rcode and each.authority < found.ours.authority)
+    if found.aspect != "authority" or found.ours.rcode != "NOERROR" or not any(True for _ in less):
         return False
     wildcards = (facts.wildcard(name) for name in names_on_the_way(found))
     return any(wildcard and facts.types.get(wildcard) == set() for wildcard in wildcards)
+
+
+def question_for_asterisk(found: Difference, facts: Facts) -> bool:
+    """BIND proves what authdns proves."""
+    if found.aspect != "authority" or not found.qname.startswith(b"\1*") or found.qname in facts.types:
+        return False
+    return any(each.rcode == found.ours.rcode and each.authority == found.ours.authority for each in found.theirs)
 
 
 def wildcard_ns(found: Difference, facts: Facts) -> bool:
@@ -285,6 +303,12 @@ DEVIATIONS = (
         "that the wildcard is there and has no such type must be proved too, RFC 4035 §3.1.3.4; BIND and Knot prove "
         "only that the name itself is not there",
         wildcard_non_terminal,
+    ),
+    Deviation(
+        "asterisk asked for",
+        "a name that begins with an asterisk and is not there is denied like any other: RFC 5155 §7.2.5; NSD and Knot "
+        "leave the closest encloser out",
+        question_for_asterisk,
     ),
     Deviation(
         "wildcard NS",

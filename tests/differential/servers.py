@@ -41,7 +41,7 @@ class LenientBind(Bind):
         more = (
             "check-names primary ignore; check-integrity no; check-wildcard no; check-mx ignore; "
             "check-mx-cname ignore; check-srv-cname ignore; check-dup-records ignore; check-spf ignore; "
-            "max-records-per-type 0; max-types-per-name 0; "
+            "max-records-per-type 0; max-types-per-name 0; zero-no-soa-ttl no; "
         )
         file.write_text(file.read_text().replace("options {", "options {" + more, 1))
 
