@@ -28,8 +28,9 @@ MAX_CHAIN = 16  # CNAME and DNAME links followed in one answer; longer ones end 
 # Substitutions in one answer. Each makes names that no class can know beforehand, so they are the costliest step there
 # is; Knot follows as many, the others more.
 MAX_DNAME_LINKS = 5
-# Of all substituted names together: one of ip6.arpa has 34. Longer ones the resolver can ask for itself.
-MAX_FOLLOWED_LABELS = 40
+# Moved from below a DNAME to below its target, in all links together: a name of ip6.arpa has 34. What is longer the
+# resolver can ask for itself.
+MAX_MOVED_LABELS = 40
 NO_DATA = b""  # no name: what a step returns where the name exists, but not with the type that was asked for
 PROOFS = (Type.NSEC, Type.NSEC3)
 BESIDE_CNAME = (Type.RRSIG, Type.NSEC)  # they stand beside a CNAME and are not led away by it (RFC 4034 §3, §4)
@@ -170,7 +171,7 @@ class _Draft:
     per_query: bool = False
     denies_next_closer: bool = False
     dname_links: int = 0
-    followed_labels: int = 0
+    moved_labels: int = 0
     visited: set[bytes] = field(default_factory=set)
     denial: Nsec | Nsec3 | None = None
     proved: set[bytes] = field(default_factory=set)  # owners of the NSEC and NSEC3 that are in `authority`
@@ -267,8 +268,8 @@ class _Draft:
         if self.qtype == Type.CNAME:
             return None  # this CNAME is what was asked for (RFC 1034 §4.3.2 step 3a)
         self.dname_links += 1
-        self.followed_labels += names.count_labels(substituted)
-        if self.followed_labels > MAX_FOLLOWED_LABELS:
+        self.moved_labels += names.count_labels(name) - names.count_labels(match.node)
+        if self.moved_labels > MAX_MOVED_LABELS:
             return None
         return substituted.lower()
 
