@@ -113,7 +113,7 @@ def random_origin(random: Random, number: int) -> str:
 
 
 def nested_zones(options: Options, random: Random, origin: str) -> Iterator[ZoneText]:
-    """Zones below one another, of which some are delegated and some are not."""
+    """Zones below one another, each delegated by the next one above it (unless an alias is there), some by others."""
     origins = [origin, f"a.{origin}", f"b.a.{origin}"]
     origins += random.sample([f"b.{origin}", f"ns.b.{origin}", f"*.{origin}", f"c.b.a.{origin}"], 2)
     chosen = [each for each in origins if each == origin or random.random() < 0.8]
@@ -123,7 +123,9 @@ def nested_zones(options: Options, random: Random, origin: str) -> Iterator[Zone
         taken = {(record.owner.lower(), record.type) for record in records}
         for child in chosen:
             cut = child.removesuffix("." + each)
-            if cut == child or random.random() < 0.4 or {(cut, "CNAME"), (cut, "DNAME"), (cut, "NS")} & taken:
+            closest = max((above for above in chosen if child.endswith("." + above)), key=len, default="")
+            skipped = each != closest and random.random() < 0.6
+            if cut == child or skipped or {(cut, "CNAME"), (cut, "DNAME"), (cut, "NS")} & taken:
                 continue
             server = random.choice((below("nsx", cut), "ns.example.net."))
             records.append(records[0]._replace(owner=cut, ttl=300, type="NS", data=server))
