@@ -175,11 +175,13 @@ def dname_chain(found: Difference, facts: Facts) -> bool:
 
 
 def truncated_before_the_end(found: Difference, facts: Facts) -> bool:
-    """The peers stopped where the response was full, and have the rcode of the names until there."""
+    """Peers stopped where the response was full, and have the rcode of the names until there; without them there is no
+    majority."""
     whole = found.whole
-    return (
-        found.aspect == "rcode" and "TC" in found.most.flags and whole is not None and whole.rcode == found.ours.rcode
-    )
+    if found.aspect != "rcode" or whole is None or whole.rcode != found.ours.rcode:
+        return False
+    most = [each.flags.split() for each in found.theirs if each.rcode == found.most.rcode]
+    return sum("TC" not in flags for flags in most) < 2 <= len(most)
 
 
 def long_chain(found: Difference, facts: Facts) -> bool:
