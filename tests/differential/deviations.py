@@ -58,6 +58,11 @@ def has(response: Response, rrtype: int, section: frozenset[Row] | None = None) 
     return any(row.type == rrtype for row in (response.answer if section is None else section))
 
 
+def complete(found: Difference) -> Response:
+    """What authdns says, over TCP if it did not fit."""
+    return found.whole if "TC" in found.ours.flags and found.whole is not None else found.ours
+
+
 def links(response: Response) -> int:
     return sum(row.type == CNAME for row in response.answer)
 
@@ -132,7 +137,8 @@ def no_room(found: Difference, facts: Facts) -> bool:
     ours, most, whole = found.ours, found.most, found.whole.additional
     if not ours.additional | most.additional <= whole:
         return False
-    return any(is_full(response, whole, found.limit) for response in (ours, most))
+    like_most = [each for each in found.theirs if each.additional == most.additional]
+    return any(is_full(response, whole, found.limit) for response in (ours, *like_most))
 
 
 def is_full(response: Response, whole: frozenset[Row], limit: int) -> bool:
@@ -185,12 +191,13 @@ def truncated_before_the_end(found: Difference, facts: Facts) -> bool:
 
 
 def long_chain(found: Difference, facts: Facts) -> bool:
-    return links(found.ours) >= MAX_CHAIN or (links(found.ours) >= SHORTEST_CHAIN and peers_disagree(found))
+    followed = links(complete(found))
+    return followed >= MAX_CHAIN or (followed >= SHORTEST_CHAIN and peers_disagree(found))
 
 
 def loop(found: Difference, facts: Facts) -> bool:
     """The chain that authdns followed comes back to where it was."""
-    following = {row.owner: row.rdata for row in found.ours.answer if row.type == CNAME}
+    following = {row.owner: row.rdata for row in complete(found).answer if row.type == CNAME}
     name, seen = found.qname, set()
     while name in following and name not in seen:
         seen.add(name)

@@ -120,17 +120,23 @@ class Panel:
         self._ident = self._ident % 0xFFFF + 1
         return self._ident
 
+    def _among(self, wanted: Iterable[str] | None) -> dict[str, Asker]:
+        if wanted is None:
+            return self._askers
+        chosen = set(wanted)
+        return {name: asker for name, asker in self._askers.items() if name in chosen}
+
     def ask(self, question: Question, among: Iterable[str] | None = None) -> Wires:
         """What each of the servers (or of those `among` them) answers."""
         if question.mode.tcp:
             query = question.packet(self._next_ident())
-            return {name: self._askers[name].over_tcp(query) for name in among or self._askers}
+            return {name: asker.over_tcp(query) for name, asker in self._among(among).items()}
         return self.ask_together([question], among)[0]
 
     def ask_together(self, questions: Sequence[Question], among: Iterable[str] | None = None) -> list[Wires]:
         """The same for a few questions over UDP that are sent without waiting for the responses."""
         queries = [question.packet(self._next_ident()) for question in questions]
-        asked = {name: self._askers[name] for name in among or self._askers}
+        asked = self._among(among)
         for asker in asked.values():
             for query in queries:
                 asker.send(query)
