@@ -83,14 +83,9 @@ def dname_links(response: Response) -> list[int]:
 
 
 def one_rrset_for_any(found: Difference, facts: Facts) -> bool:
-    ours = found.ours
-    if found.qtype != ANY or len({row.covers for row in ours.answer if row.owner == found.qname}) != 1:
-        return False
-    alike = [response for response in found.theirs if response.rcode == ours.rcode]
-    return any("TC" in response.flags or ours.answer <= response.answer for response in alike) or all(
-        len({row.covers for row in response.answer}) == 1
-        for response in alike  # each another one
-    )
+    sent = {row.covers for row in found.ours.answer if row.owner == found.qname}
+    alike = [response for response in found.theirs if response.rcode == found.ours.rcode]
+    return found.qtype == ANY and len(sent) == 1 and sent <= facts.at(found.qname) and bool(alike)
 
 
 def glue_that_does_not_fit(found: Difference, facts: Facts) -> bool:
