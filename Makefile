@@ -1,8 +1,9 @@
 # make run   — serve zones/ on 127.0.0.1 and ::1, port 5353; nothing to configure, no root
-# make test  — everything that CI runs; as root it installs the real peers (BIND, NSD, Knot, unbound) that it talks to
+# make test  — everything that CI runs, the running server once with each engine; as root it installs the real peers (BIND, NSD, Knot, unbound) that it talks to
 # make differential — 100,000 random questions to random zones, to authdns and to BIND, NSD and Knot (takes minutes)
-# make bench — CPU time per query against the peers that are installed
-# make fuzz  — FUZZ_SECONDS of Atheris for each target (finds and crashes: build/fuzz), then FUZZ_PACKETS mutated packets
+# make bench — CPU time per query, beside a floor and the peers that are installed; options: make bench BENCH=--help
+# make fuzz  — FUZZ_SECONDS of Atheris or, for the engine's C, libFuzzer with sanitizers for each target (finds and
+#              crashes: build/fuzz), then FUZZ_PACKETS mutated packets over sockets, and as many to engine and executor
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -44,6 +45,7 @@ lint: $(VENV)/.dev
 
 test: peers lint
 	$(BIN)/pytest --cov --cov-report=term:skip-covered
+	AUTHDNS_ENGINE=python $(BIN)/pytest --quiet tests/scenario
 
 unit: $(VENV)/.dev
 	$(BIN)/pytest -m "not interop"
@@ -52,13 +54,17 @@ fuzz: $(VENV)/.dev
 	for target in query zonefile config; do \
 	  $(BIN)/python -m tests.fuzz $$target --seconds $(FUZZ_SECONDS) --finds build/fuzz/$$target || exit 1; \
 	done
+	for target in answer image; do \
+	  $(BIN)/python -m tests.fuzz.native $$target --seconds $(FUZZ_SECONDS) --finds build/fuzz/$$target || exit 1; \
+	done
 	$(BIN)/python -m tests.fuzz.packets --packets $(FUZZ_PACKETS)
+	$(BIN)/python -m tests.fuzz.engine --queries $(FUZZ_PACKETS)
 
 differential: peers $(VENV)/.dev
 	$(BIN)/python -m tests.differential
 
 bench: $(VENV)/.dev
-	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.bench $(BENCH)
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .

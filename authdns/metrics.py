@@ -108,6 +108,8 @@ _HELP = {
     "dropped": "Datagrams and messages that got no answer by rule",
     "unsent": "Responses that the socket would not take",
     "failed": "Requests that raised an error inside the server",
+    "declined": "Queries that the native engine handed to Python",
+    "declined_lost": "Queries that the native engine declined while Python had too many already",
     "tcp_refused": "TCP connections closed at once because of a limit",
     "tcp_evicted": "Idle TCP connections closed to make room",
     "transfers": "Zone transfers asked for, by outcome",

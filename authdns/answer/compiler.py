@@ -5,21 +5,23 @@ encoded for a question of `base_octets`; for a longer question every pointer in 
 big integer with a second one that has a 1 in each pointer's last place, all of them are patched by a single
 multiplication and addition: image + delta * ones. (A pointer never overflows: message.Encoder keeps a reserve.)
 
-A plan of a signed zone may be *open*: the proof that the question's next closer name does not exist still has to go in
-at the end of the authority section. Which NSEC or NSEC3 that is depends on the interval that the name or its hash falls
-into; `closed` puts it in. (One plan for each interval and closest encloser would be the product of both.)
+A plan may be *open*: something of each question still has to go in. In a signed zone that is the proof that the next
+closer name does not exist: which NSEC or NSEC3 it is depends on the interval that the name or its hash falls into. (One
+plan for each interval and closest encloser would be the product of both.) And below a DNAME it is the part of the name
+that is moved.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Final
 
 from authdns.answer.classes import OTHER, types_that_matter
-from authdns.answer.lookup import Answer, lookup, proven
+from authdns.answer.lookup import Answer, denied_name, lookup, proven
 from authdns.wire import name as names
-from authdns.wire.message import Body, Encoder, Stop
+from authdns.wire.message import MAX_NSID_OCTETS, MOVED, POINTERS_END, Body, Encoder, Stop
 from authdns.wire.query import HEADER_OCTETS
-from authdns.wire.types import Class, Flag, Rcode
+from authdns.wire.types import Class, Flag, Rcode, Type
 from authdns.zone.zone import Zone
 
 # Which of the eight forms of a response's header: bits to add up.
@@ -28,12 +30,11 @@ WITH_CD: Final = 2
 WITH_OPT: Final = 4
 
 _BODY_END: Final = 0x10000  # a body that goes on until here fits into no response, and how it goes on does not matter
-_POINTERS_END: Final = 0x4000  # what 14 bits can point at (RFC 1035 §4.1.4)
 
 OTHER_KEY: Final = OTHER.to_bytes(2, "big")
 
-# Fits into 512 octets beside header, the longest question and OPT: such a body is never cut.
-_ALWAYS_FITS_OCTETS: Final = 512 - 12 - 259 - 11
+# Fits into 512 octets beside header, the longest question and OPT with NSID: such a body is never cut.
+_ALWAYS_FITS_OCTETS: Final = 512 - 12 - 259 - 11 - 4 - MAX_NSID_OCTETS
 
 MAX_SHARED_PLANS: Final = 100_000  # referrals, mostly; then the memo starts anew
 
@@ -61,45 +62,40 @@ def heads(rcode: int, authoritative: bool, truncated: bool, counts: tuple[int, i
 
 class Plan:
     """A compiled answer. `wire` is the body where the class fixes the whole question name; otherwise it is None and
-    the body is made from `image` and `ones`. `direct`: not to be sent as it is, ServedZone.direct must be asked."""
+    the body is made from `image` and `ones`. `direct`: not to be sent as it is, ServedZone.direct must be asked.
+    `exceptions` are the names of the class that need plans of their own."""
 
     __slots__ = (
         "authoritative",
         "base_octets",
         "direct",
+        "exceptions",
         "heads",
         "image",
         "octets",
         "ones",
-        "opening",
-        "per_query",
         "rcode",
         "stops",
         "wire",
     )
 
-    def __init__(self, answer: Answer, qname: bytes) -> None:
-        body = encode(answer, answer.base)
+    def __init__(self, answer: Answer, body: Body, *, fixed: bool) -> None:
         octets = len(body.wire)
         self.rcode = int(answer.rcode)
         self.authoritative = answer.authoritative
-        self.direct = self.per_query = answer.per_query
+        self.direct = False
+        self.exceptions = answer.exceptions
         self.heads = heads(self.rcode, self.authoritative, False, body.stops[-1].counts)
         self.stops = body.stops if octets > _ALWAYS_FITS_OCTETS else ()
         self.octets = octets
         self.base_octets = body.base_octets
         self.wire: bytes | None = None
         self.image = self.ones = 0
-        if answer.base == qname or not body.pointers:
+        if fixed or not body.pointers:
             self.wire = body.wire
         else:
             self.image = int.from_bytes(body.wire, "big")
             self.ones = _ones(octets, body.pointers)
-        self.opening: Opening | None = None
-        if answer.denies_next_closer:
-            self.direct = True
-            self.stops = body.stops
-            self.opening = Opening(answer, body)
 
     def body(self, name_octets: int) -> bytes:
         """The body behind a question whose name has that many octets."""
@@ -111,70 +107,107 @@ class Plan:
         """The longest whole number of RRsets that fits into `room` octets."""
         return next(stop for stop in reversed(self.stops) if stop.octets <= room)
 
-    def closed(self, name_octets: int, owner: bytes, proof: Sequence[bytes]) -> "ClosedPlan":
-        """An open plan for a name of that many octets with the records of `proof`, all of one owner, put in."""
-        opening = self.opening
-        assert opening is not None, "only an open plan can be closed"
-        body_at = HEADER_OCTETS + name_octets + 4
-        wire = _with_owner(opening.base, name_octets, body_at + opening.octets, owner, proof)
-        body = self.body(name_octets)
-        kept = self.stops
-        if opening.moved:
-            if body_at + self.octets + len(wire) < _POINTERS_END:
-                patched = int.from_bytes(body, "big") + len(wire) * opening.moved
-                body = patched.to_bytes(self.octets, "big")
+
+class OpenPlan(Plan):
+    """A compiled answer into which something of each question goes: at the offsets `moved`, what DNAMEs move (an octet
+    holds its place); and `opening` octets behind the question, at the end of the authority section, the proof that the
+    next closer name does not exist. What is moved is longer than one octet by as much as the question is longer than
+    the base, so `ones` counts at each pointer how many such places are in front of its target.
+    """
+
+    __slots__ = ("base", "denied_below", "moved", "number", "opening", "proven", "pushed")
+
+    def __init__(self, answer: Answer, body: Body) -> None:
+        super().__init__(answer, body, fixed=True)
+        self.direct = True
+        self.stops = body.stops
+        self.base = answer.base
+        self.denied_below = answer.denied_below
+        self.moved = body.moved
+        self.proven = proven(answer)
+        self.number = min(len(answer.answer) + len(answer.authority), len(body.stops) - 1)  # of the stop at the opening
+        self.opening = body.stops[self.number].octets
+        here = HEADER_OCTETS + body.base_octets + 4
+        targets = {offset: _pointer(body.wire, offset) - here for offset in body.pointers}
+        growing = [offset for offset, to in targets.items() for _ in range(1 + bisect_left(body.moved, to))]
+        self.image = int.from_bytes(body.wire, "big")
+        self.ones = _ones(self.octets, [*growing, *body.lengths])
+        # Additional records point at each other across what goes in behind the opening.
+        self.pushed = _ones(
+            self.octets, [at for at, to in targets.items() if at >= self.opening and to >= self.opening]
+        )
+
+    def closed(self, qname: bytes, owner: bytes = b"", proof: Sequence[bytes] = ()) -> "ClosedPlan":
+        """The plan for this question, with the records of `proof`, all of one owner."""
+        longer = len(qname) - self.base_octets
+        grown = longer * len(self.moved)
+        opening = self.opening + grown
+        body_at = HEADER_OCTETS + len(qname) + 4
+        stops = self.stops
+        image = self.image + longer * self.ones
+        wire = _with_owner(self.base, len(qname), body_at + opening, owner, proof) if proof else b""
+        if proof and self.pushed:
+            if body_at + self.octets + grown + len(wire) < POINTERS_END:
+                image += len(wire) * self.pushed
             else:  # additional records may be left out (RFC 2181 §9)
-                body, kept = body[: opening.octets], kept[: opening.number + 1]
-        return ClosedPlan(self, body[: opening.octets] + wire + body[opening.octets :], kept, len(wire), len(proof))
+                stops = stops[: self.number + 1]
+        body = image.to_bytes(self.octets, "big")[: stops[-1].octets]
+        if self.moved:
+            starts = (0, *[offset + 1 for offset in self.moved])
+            pieces = [body[start:end] for start, end in zip(starts, (*self.moved, None), strict=True)]
+            body = qname[: len(qname) - len(self.base)].join(pieces)
+        return ClosedPlan(self, body[:opening] + wire + body[opening:], stops, longer, len(wire), len(proof))
 
 
 class ClosedPlan(Plan):
-    """An open plan with its proof, for one response. Where it may be cut is found out only if it has to be."""
+    """An open plan with what was missing, for one response. Where it may be cut is found out only if it has to be."""
 
-    __slots__ = ("_grown", "_number", "_records")
+    __slots__ = ("_longer", "_plan", "_proof_octets", "_records")
 
-    def __init__(self, plan: Plan, wire: bytes, stops: tuple[Stop, ...], grown: int, records: int) -> None:
-        assert plan.opening is not None
+    def __init__(
+        self, plan: OpenPlan, wire: bytes, stops: tuple[Stop, ...], longer: int, proof_octets: int, records: int
+    ) -> None:
         self.rcode = plan.rcode
         self.authoritative = plan.authoritative
-        self.direct = self.per_query = False
-        self.opening = None
+        self.direct = False
         self.wire = wire
         self.octets = len(wire)
         self.stops = stops  # those of `plan`
-        self._number = plan.opening.number
-        self._grown = grown
+        self._plan = plan
+        self._longer = longer
+        self._proof_octets = proof_octets
         self._records = records
         answer, authority, additional = stops[-1].counts
         self.heads = heads(plan.rcode, plan.authoritative, False, (answer, authority + records, additional))
 
     def stop(self, room: int) -> Stop:
-        before = self.stops[: self._number + 1]
-        behind = self.stops[self._number :]
-        for octets, (answer, authority, additional), truncated in reversed(behind):
-            if octets + self._grown <= room:
-                return Stop(octets + self._grown, (answer, authority + self._records, additional), truncated)
-        return next(stop._replace(truncated=True) for stop in reversed(before) if stop.octets <= room)
+        number, moved = self._plan.number, self._plan.moved
+        for place in range(len(self.stops) - 1, -1, -1):
+            octets, (answer, authority, additional), truncated = self.stops[place]
+            octets += self._longer * bisect_left(moved, octets)
+            if place >= number:
+                whole = octets + self._proof_octets
+                if whole <= room:
+                    return Stop(whole, (answer, authority + self._records, additional), truncated)
+            if place <= number and octets <= room:
+                return Stop(octets, (answer, authority, additional), truncated or self._records > 0)
+        raise AssertionError("there is always room for nothing")
 
 
-class Opening:
-    """Where the missing proof goes into the body of a plan: at the end of the authority section, before the additional
-    one, the pointers of which that stay behind it grow with it (`moved`, like Plan.ones)."""
-
-    __slots__ = ("base", "moved", "number", "octets", "proven")
-
-    def __init__(self, answer: Answer, body: Body) -> None:
-        self.base = answer.base
-        self.proven = proven(answer)
-        self.number = min(len(answer.answer) + len(answer.authority), len(body.stops) - 1)  # of the stop there
-        self.octets = body.stops[self.number].octets
-        here = HEADER_OCTETS + body.base_octets + 4 + self.octets
-        behind = [offset for offset in body.pointers if offset >= self.octets]
-        self.moved = _ones(len(body.wire), [offset for offset in behind if _pointer(body.wire, offset) >= here])
+def compiled(answer: Answer, qname: bytes) -> Plan:
+    """The plan of an answer to `qname`, or, if its base is less than that, to all questions that end in the base."""
+    fixed = answer.base == qname
+    moving = any(rrset.type == Type.CNAME and rrset.rdatas[0].startswith(MOVED) for _, rrset in answer.answer)
+    body = encode(answer, MOVED if moving else b"")
+    if moving and not body.moved:  # to where it was
+        body = encode(answer)
+    if body.moved or answer.denied_below is not None:
+        return OpenPlan(answer, body)
+    return Plan(answer, body, fixed=fixed)
 
 
 def _pointer(wire: bytes, offset: int) -> int:
-    return int.from_bytes(wire[offset : offset + 2], "big") & (_POINTERS_END - 1)
+    return int.from_bytes(wire[offset : offset + 2], "big") & (POINTERS_END - 1)
 
 
 def _ones(octets: int, pointers: Iterable[int]) -> int:
@@ -189,13 +222,13 @@ def _with_owner(base: bytes, name_octets: int, here: int, owner: bytes, records:
     while not names.is_at_or_below(owner, shared):
         shared = names.parent(shared)
     first = owner[: len(owner) - len(shared)] + (0xC000 | HEADER_OCTETS + name_octets - len(shared)).to_bytes(2, "big")
-    again = first if len(first) == 2 or here >= _POINTERS_END else (0xC000 | here).to_bytes(2, "big")
+    again = first if len(first) == 2 or here >= POINTERS_END else (0xC000 | here).to_bytes(2, "big")
     return first + again.join(records)
 
 
-def encode(answer: Answer, base: bytes) -> Body:
-    """Everything behind the question, for a question whose name is as long as `base`."""
-    encoder = Encoder(base)
+def encode(answer: Answer, above: bytes = b"") -> Body:
+    """Everything behind a question for `above` the answer's base."""
+    encoder = Encoder(answer.base, above)
     needed = len(answer.answer) + len(answer.authority) + answer.required_glue
     counts = [0, 0, 0]
     stops = [Stop(0, (0, 0, 0), truncated=needed > 0)]
@@ -205,12 +238,11 @@ def encode(answer: Answer, base: bytes) -> Body:
             counts[number] += len(rrset.rdatas)
             # TC is set when something is left out that had to be there (RFC 2181 §9, RFC 9471 §3).
             truncated = len(stops) < needed
-            if len(encoder.wire) >= _BODY_END:  # no response will ever get here
-                stops.append(Stop(_BODY_END, (counts[0], counts[1], counts[2]), truncated))
-                pointers = tuple(offset for offset in encoder.pointers if offset < _BODY_END - 1)
-                return Body(bytes(encoder.wire[:_BODY_END]), len(base), pointers, tuple(stops))
-            stops.append(Stop(len(encoder.wire), (counts[0], counts[1], counts[2]), truncated))
-    return Body(bytes(encoder.wire), len(base), tuple(encoder.pointers), tuple(stops))
+            octets = min(len(encoder.wire), _BODY_END)
+            stops.append(Stop(octets, (counts[0], counts[1], counts[2]), truncated))
+            if octets == _BODY_END:  # no response will ever get here
+                return encoder.body(tuple(stops))
+    return encoder.body(tuple(stops))
 
 
 class Compiler:
@@ -233,37 +265,42 @@ class Compiler:
         """The plan of the class of (qname, qtype)."""
         answer = lookup(self._zone, qname, qtype, self._dnssec_ok)
         if answer.answer or (answer.authoritative and answer.base != self._zone.apex):
-            return Plan(answer, qname)
+            return compiled(answer, qname)
         plan = self._shared.get(answer)
         if plan is None:
             if len(self._shared) >= MAX_SHARED_PLANS:
                 self._shared.clear()
-            plan = self._shared[answer] = Plan(answer, b"")  # b"": other questions than this one will use it
+            plan = self._shared[answer] = compiled(answer, b"")  # b"": other questions than this one will use it
         return plan
 
-    def close(self, plan: Plan, qname: bytes) -> Plan:
+    def close(self, plan: OpenPlan, qname: bytes) -> Plan:
         """An open plan made whole for `qname`."""
-        assert plan.opening is not None
-        assert self._zone.denial is not None, "only a chain leaves plans open"
-        owner = self._zone.denial.covering(names.next_closer(qname, plan.base_octets))
-        if owner in plan.opening.proven:
-            return plan
-        return plan.closed(len(qname), owner, self._proofs.get(owner) or self._proof(owner))
+        if plan.denied_below is None:
+            return plan.closed(qname)
+        assert self._zone.denial is not None, "only a chain can deny"
+        owner = self._zone.denial.covering(denied_name(qname, plan.base, plan.denied_below))
+        if owner in plan.proven:
+            return plan.closed(qname)
+        return plan.closed(qname, owner, self._proofs.get(owner) or self._kept(owner))
 
-    def _proof(self, owner: bytes) -> tuple[bytes, ...]:
+    def _kept(self, owner: bytes) -> tuple[bytes, ...]:
         if len(self._proofs) >= MAX_KEPT_PROOFS:
             self._proofs.clear()
+        found = self._proofs[owner] = self.proof(owner)
+        return found
+
+    def proof(self, owner: bytes) -> tuple[bytes, ...]:
+        """The NSEC or NSEC3 at `owner` and their RRSIGs as they are sent, without the owner in front."""
         records = []
         for rrtype, ttl, rdatas in self._zone.proof(owner):
             fixed = (rrtype << 48 | Class.IN << 32 | ttl).to_bytes(8, "big")
             records += [fixed + len(rdata).to_bytes(2, "big") + rdata for rdata in rdatas]
-        found = self._proofs[owner] = tuple(records)
-        return found
+        return tuple(records)
 
 
 def failure(rcode: Rcode) -> Plan:
     """A plan without records: SERVFAIL for a zone that cannot be served, REFUSED for a name that is not ours."""
-    return Plan(Answer(rcode, False, (), (), (), 0, b"\0", per_query=False, denies_next_closer=False), b"")
+    return compiled(Answer(rcode, False, (), (), (), 0, names.ROOT), b"")
 
 
 def _pending() -> Plan:

@@ -5,8 +5,10 @@ is read, and memory grows with what is asked, up to a named limit. Small zones a
 published (`compile_all`), so that a class which cannot be compiled never replaces a zone that works.
 """
 
-from authdns.answer.classes import positions, representative
-from authdns.answer.compiler import OTHER_KEY, PENDING, Compiler, Plan, failure
+from typing import Protocol, TypeVar
+
+from authdns.answer.classes import Position, Substitutions, representatives
+from authdns.answer.compiler import OTHER_KEY, PENDING, Compiler, OpenPlan, Plan, failure
 from authdns.wire import name as names
 from authdns.wire.types import Rcode, Type
 from authdns.zone.zone import Zone
@@ -18,6 +20,7 @@ MAX_KEPT_POSITIONS = 200_000
 COMPILE_WHOLE_NAMES = 5_000
 
 Plans = dict[bytes, Plan]
+_Key = TypeVar("_Key", bytes, Position)
 
 
 class ServedZone:
@@ -26,13 +29,18 @@ class ServedZone:
     `with_dnssec` is the same zone for queries with DO; where nothing is signed it is no other object.
     """
 
-    __slots__ = ("_below", "_compiler", "at", "with_dnssec", "zone")
+    __slots__ = ("_below", "_compiler", "_moved", "_substitutions", "at", "image", "with_dnssec", "zone")
 
     def __init__(self, zone: Zone, dnssec_ok: bool = False) -> None:
         self.zone = zone
+        self.image: object | None = None  # of the zone, for the engine
         self.with_dnssec = self if dnssec_ok or not zone.signed else ServedZone(zone, dnssec_ok=True)
-        self.at: dict[bytes, Plans] = {}  # existing name -> its plans; read directly by the hot path
+        # Existing name, or one that a DNAME makes exist, or an exception in its class -> its plans; read directly by
+        # the hot path.
+        self.at: dict[bytes, Plans] = {}
         self._below: dict[bytes, Plans] = {}  # closest encloser -> plans of the names below it that do not exist
+        self._moved: dict[Position, Plans] = {}  # the same for names below a DNAME
+        self._substitutions = Substitutions(zone) if zone.dnames else None
         self._compiler = Compiler(zone, dnssec_ok)
 
     def plans(self, qname: bytes) -> Plans:
@@ -45,13 +53,21 @@ class ServedZone:
         found = self._below.get(qname[qname[0] + 1 :])  # the common kind of name that does not exist
         if found is not None:
             return found
-        encloser = self.zone.closest_encloser(qname)
+        starts = names.label_starts(qname)
+        encloser = self.zone.encloser_above(qname, starts, len(qname) - len(self.zone.apex))
+        if self._substitutions is not None:
+            position = self._substitutions.position(qname, starts, encloser)
+            if position is not None:
+                if not position.below:
+                    return self._begin(self.at, qname, qname)
+                return self._moved.get(position) or self._begin(self._moved, position, qname)
         return self._below.get(encloser) or self._begin(self._below, encloser, qname)
 
-    def _begin(self, kept: dict[bytes, Plans], node: bytes, qname: bytes) -> Plans:
-        if len(kept) >= MAX_KEPT_POSITIONS:
-            kept.clear()
-        plans = kept[node] = self._compiler.pending(qname)
+    def _begin(self, kept: dict[_Key, Plans], key: _Key, qname: bytes) -> Plans:
+        if len(kept) >= MAX_KEPT_POSITIONS:  # all of them: without what is in `at`, exceptions would be forgotten
+            for each in (self.at, self._below, self._moved):
+                each.clear()
+        plans = kept[key] = self._compiler.pending(qname)
         return plans
 
     def plan(self, qname: bytes, qtype: int) -> Plan:
@@ -59,30 +75,32 @@ class ServedZone:
         return self.direct(self.plans(qname), qname, qtype)
 
     def direct(self, plans: Plans, qname: bytes, qtype: int) -> Plan:
-        """The same, for a query whose class was not asked for before, or whose answer depends on more than its class.
+        """The same, for a query whose class was not asked for before, or into whose answer something of it must go in.
         `plans` are those of `qname`."""
         key = qtype.to_bytes(2, "big")
         if key not in plans:
             key = OTHER_KEY
         plan = plans[key]
         if plan is PENDING:
-            plan = plans[key] = self._compiler.plan(qname, qtype)
-        elif plan.per_query:
             plan = self._compiler.plan(qname, qtype)
-        if plan.opening is not None:
+            for name in plan.exceptions:
+                if name not in self.at:
+                    self._begin(self.at, name, name)
+            if qname in plan.exceptions:
+                plans = self.at.get(qname, plans)  # if the memo has just begun anew, nobody finds `plans` any more
+            plans[key] = plan
+        if isinstance(plan, OpenPlan):
             plan = self._compiler.close(plan, qname)
         return plan
 
     def compile_all(self) -> None:
-        """Compiles every class of the zone, if it is small enough to be kept whole."""
+        """Compiles the classes of the zone, if it is small enough to be kept whole."""
         if len(self.zone.names) > COMPILE_WHOLE_NAMES:
             return
-        for position in positions(self.zone):
-            qname = representative(self.zone, position)
-            if qname is not None:
-                plans = self.plans(qname)
-                for key in plans:
-                    self.direct(plans, qname, int.from_bytes(key, "big"))
+        for qname in representatives(self.zone):
+            plans = self.plans(qname)
+            for key in plans:
+                self.direct(plans, qname, int.from_bytes(key, "big"))
         if self.with_dnssec is not self:
             self.with_dnssec.compile_all()
 
@@ -90,10 +108,11 @@ class ServedZone:
 class UnavailableZone:
     """Stands for a zone that is configured but has never been loaded: SERVFAIL, and the reason for the log."""
 
-    __slots__ = ("_plans", "at", "reason", "with_dnssec")
+    __slots__ = ("_plans", "at", "image", "reason", "with_dnssec")
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
+        self.image = None
         self.with_dnssec = self
         self.at: dict[bytes, Plans] = {}
         self._plans = {OTHER_KEY: failure(Rcode.SERVFAIL)}
@@ -105,25 +124,42 @@ class UnavailableZone:
         return self._plans[OTHER_KEY]
 
 
-class ZoneTable:
-    """Every zone that the server answers for, by apex. `publish` replaces one reference; readers never wait."""
+class Engine(Protocol):
+    """The other executor (answer/native). A zone without an image is one that it declines."""
 
-    def __init__(self) -> None:
+    def publish(self, apex: bytes, image: object | None) -> None: ...
+
+    def withdraw(self, apex: bytes) -> None: ...
+
+
+class ZoneTable:
+    """Every zone that the server answers for, by apex. `publish` replaces one reference, and one in the engine if there
+    is one; readers never wait."""
+
+    def __init__(self, engine: Engine | None = None) -> None:
         self.by_apex: dict[bytes, ServedZone | UnavailableZone] = {}
+        self._engine = engine
 
     def publish(self, apex: bytes, served: ServedZone | UnavailableZone) -> None:
         self.by_apex[apex] = served
+        if self._engine is not None:
+            self._engine.publish(apex, served.image)
 
     def withdraw(self, apex: bytes) -> None:
         self.by_apex.pop(apex, None)
+        if self._engine is not None:
+            self._engine.withdraw(apex)
 
     def find(self, qname: bytes, qtype: int) -> ServedZone | UnavailableZone | None:
         """The zone that answers (qname, qtype): the longest match (RFC 1034 §4.3.2 step 2), but DS at an apex is
         for a zone above it if we serve one (RFC 4035 §3.1.4.1): the parent, or one that delegates to the parent."""
-        for ancestor in names.ancestors(qname):
-            found = self.by_apex.get(ancestor)
-            if found is not None:
-                if qtype == Type.DS and ancestor == qname and qname != names.ROOT:
-                    return self.find(names.parent(qname), 0) or found
-                return found
-        return None
+        by_apex = self.by_apex
+        position = 0
+        while (found := by_apex.get(qname[position:])) is None:
+            length = qname[position]
+            if not length:
+                return None
+            position += length + 1
+        if qtype == Type.DS and not position and qname != names.ROOT:
+            return self.find(names.parent(qname), 0) or found
+        return found

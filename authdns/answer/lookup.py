@@ -5,19 +5,21 @@ the signatures and proofs of a signed zone (RFC 4035 §3.1, RFC 5155 §7.2).
 knows of messages. The compiler runs it once per class of queries (see classes.py), tests run it per query.
 
 The Answer says of the question's own name only what all questions of its class share: a record at that name has the
-owner QUESTION, and `base` is the suffix that the class knows. `per_query` marks the two cases in which the answer
-depends on more of the name: DNAME substitution, and a wildcard CNAME whose chain comes back to the same wildcard.
+owner QUESTION, and `base` is the suffix that the class knows. Where a DNAME has moved what the question has in front of
+it, names begin with MOVED. `exceptions` are names of the class that have another answer: those that a wildcard's CNAME
+leads to by way of the same wildcard, where the chain ends one link earlier.
 
 Of the proofs of a signed zone all but one are the same for the whole class as well. The one that is not says that the
-question's next closer name does not exist: `denies_next_closer` asks for it, `next_closer_proof` finds it.
+next closer name of what was asked for does not exist: `denied_below` asks for it, `next_closer_proof` finds it.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
 
 from authdns.wire import name as names
-from authdns.wire.message import QUESTION
+from authdns.wire.message import MOVED, QUESTION
 from authdns.wire.rdata import TARGET_OFFSET, target
 from authdns.wire.types import Rcode, Type
 from authdns.zone.denial import Nsec, Nsec3
@@ -25,12 +27,9 @@ from authdns.zone.zone import RRset, RRsets, Zone, find_rrset, signatures
 
 MAX_CHAIN = 16  # CNAME and DNAME links followed in one answer; longer ones end there, as resolvers do
 
-# Substitutions in one answer. Each makes names that no class can know beforehand, so they are the costliest step there
-# is; Knot follows as many, the others more.
+# Substitutions in one answer. Each may lead to a name of which only this query can tell whether it exists; Knot follows
+# as many, the others more.
 MAX_DNAME_LINKS = 5
-# Moved from below a DNAME to below its target, in all links together: a name of ip6.arpa has 34. What is longer the
-# resolver can ask for itself.
-MAX_MOVED_LABELS = 40
 NO_DATA = b""  # no name: what a step returns where the name exists, but not with the type that was asked for
 PROOFS = (Type.NSEC, Type.NSEC3)
 BESIDE_CNAME = (Type.RRSIG, Type.NSEC)  # they stand beside a CNAME and are not led away by it (RFC 4034 §3, §4)
@@ -39,7 +38,9 @@ Section = tuple[tuple[bytes, RRset], ...]  # (owner, RRset); QUESTION as owner: 
 
 
 class Answer(NamedTuple):
-    """One response, decided. Of `additional`, the first `required_glue` RRsets must fit, or TC is set (RFC 9471)."""
+    """One response, decided. Of `additional`, the first `required_glue` RRsets must fit, or TC is set (RFC 9471). If
+    there is a `denied_below`, a next closer name is still to be denied: the label that the question has in front of
+    `base`, in front of this name."""
 
     rcode: Rcode
     authoritative: bool
@@ -48,8 +49,8 @@ class Answer(NamedTuple):
     additional: Section
     required_glue: int
     base: bytes
-    per_query: bool
-    denies_next_closer: bool
+    exceptions: tuple[bytes, ...] = ()
+    denied_below: bytes | None = None
 
 
 class Found(Enum):
@@ -74,9 +75,9 @@ def find(zone: Zone, qname: bytes, qtype: int) -> Match:
     """RFC 1034 §4.3.2 step 3 for a name at or below the apex. What lies nearer to the apex hides what is below it."""
     encloser = zone.closest_encloser(qname)
     if zone.cuts or zone.dnames:
-        hidden = _hidden_by(zone, qname, encloser, qtype)
-        if hidden is not None:
-            return hidden
+        hider = _hidden_by(zone, qname, encloser, qtype)
+        if hider is not None:
+            return hider
     if encloser == qname:
         return Match(Found.EXACT, qname, zone.names[qname])
     source = zone.names.get(names.WILDCARD_LABEL + encloser)  # the source of synthesis (RFC 4592 §3.3.1)
@@ -98,6 +99,11 @@ def _hidden_by(zone: Zone, qname: bytes, encloser: bytes, qtype: int) -> Match |
     return found
 
 
+def hidden(zone: Zone, encloser: bytes) -> Match | None:
+    """The cut or the DNAME, if any, that hides what is below the existing name `encloser`."""
+    return _hidden_by(zone, b"", encloser, Type.ANY)
+
+
 def substitution(match: Match, name: bytes) -> tuple[RRset, bytes]:
     """The DNAME of `match`, and what it makes of `name` (RFC 6672 §2.2), as spelled; it may be too long for a name."""
     dname = find_rrset(match.rrsets, Type.DNAME)
@@ -107,11 +113,18 @@ def substitution(match: Match, name: bytes) -> tuple[RRset, bytes]:
 
 def next_closer_proof(zone: Zone, answer: Answer, qname: bytes) -> bytes | None:
     """The owner of the NSEC or NSEC3 that `answer` still needs for this name; None if it has it already."""
-    if not answer.denies_next_closer:
+    if answer.denied_below is None:
         return None
     assert zone.denial is not None, "only a chain can deny"
-    owner = zone.denial.covering(names.next_closer(qname, len(answer.base)))
+    owner = zone.denial.covering(denied_name(qname, answer.base, answer.denied_below))
     return None if owner in proven(answer) else owner
+
+
+def denied_name(qname: bytes, base: bytes, below: bytes) -> bytes:
+    """The next closer name that an answer with this `base` and `denied_below` must deny."""
+    if below == base:
+        return names.next_closer(qname, len(base))
+    return names.next_closer(qname[: -len(base)] + below, len(below))
 
 
 def proven(answer: Answer) -> frozenset[bytes]:
@@ -126,30 +139,22 @@ def lookup(zone: Zone, qname: bytes, qtype: int, dnssec_ok: bool = False) -> Ans
     if first.found is Found.EXACT and qtype not in TARGET_OFFSET and not dnssec_ok:
         rrset = find_rrset(first.rrsets, qtype)
         if rrset is not None and qtype != Type.RRSIG:  # most of every zone, so it is kept short: it leads nowhere else
-            return Answer(Rcode.NOERROR, True, ((QUESTION, rrset),), (), (), 0, qname, False, False)
+            return Answer(Rcode.NOERROR, True, ((QUESTION, rrset),), (), (), 0, qname)
     draft = _Draft(zone, qname, qtype, dnssec_ok)
-    draft.per_query = first.found is Found.DNAME
     owner, name, match = QUESTION, qname, first
     for _ in range(MAX_CHAIN):
         following = draft.step(owner, name, match)
-        # RFC 1034 §4.3.2 step 3a: go on at the canonical name, unless it leaves the zone or has been seen.
-        if following == qname and first.found is Found.WILDCARD:
-            draft.per_query = True
-        if following is None or following in draft.visited or not names.is_at_or_below(following, zone.apex):
+        if following is None:
             break
-        draft.visited.add(following)
-        owner = name = following
+        owner, name = following, following.removeprefix(MOVED)
+        if owner == name:
+            draft.led_to.append(name)
+        # RFC 1034 §4.3.2 step 3a: go on at the canonical name, unless it leaves the zone or has been seen.
+        if name in draft.visited or not names.is_at_or_below(name, zone.apex):
+            break
+        draft.visited.add(name)
         match = find(zone, name, qtype)
-        if match.found is Found.WILDCARD and first.found is Found.WILDCARD and match.node == first.node:
-            draft.per_query = True  # the question could be this very name
-    return draft.finish(_base(zone, qname, first, draft))
-
-
-def _base(zone: Zone, qname: bytes, first: Match, draft: "_Draft") -> bytes:
-    """What of the question name the answer makes use of: less of it, and more classes share one encoded answer."""
-    if not (draft.answer or draft.proved or draft.denies_next_closer or first.found is Found.DELEGATION):
-        return zone.apex
-    return qname if first.found is Found.EXACT else first.node
+    return draft.finish(referral=first.found is Found.DELEGATION)
 
 
 @dataclass(slots=True)
@@ -168,19 +173,28 @@ class _Draft:
     # Behind all addresses: they are the first to be left out where there is no room (RFC 4035 §3.1.1).
     additional_rrsigs: list[tuple[bytes, RRset]] = field(default_factory=list)
     required_glue: int = 0
-    per_query: bool = False
-    denies_next_closer: bool = False
+    denied_below: bytes | None = None
     dname_links: int = 0
-    moved_labels: int = 0
     visited: set[bytes] = field(default_factory=set)
+    begun: list[bytes] = field(default_factory=list)  # the question's name, and those that DNAMEs made of it
+    led_to: list[bytes] = field(default_factory=list)  # the names behind them, which do not depend on the question
+    above: int = 0  # octets of the question in front of what the class knows
     denial: Nsec | Nsec3 | None = None
     proved: set[bytes] = field(default_factory=set)  # owners of the NSEC and NSEC3 that are in `authority`
 
     def __post_init__(self) -> None:
         self.visited.add(self.qname)
+        self.above = len(self.qname)
         self.denial = self.zone.denial if self.dnssec_ok else None
 
-    def finish(self, base: bytes) -> Answer:
+    def finish(self, referral: bool) -> Answer:
+        # What of the question name the answer makes use of: less of it, and more classes share one encoded answer.
+        used = self.answer or self.proved or self.denied_below or referral
+        base = self.qname[self.above :] if used else self.zone.apex
+        if self.dname_links:
+            self.answer = [(self._named(owner), self._renamed(rrset)) for owner, rrset in self.answer]
+            self.additional = [(self._named(owner), rrset) for owner, rrset in self.additional]
+            self.additional_rrsigs = [(self._named(owner), rrset) for owner, rrset in self.additional_rrsigs]
         return Answer(
             self.rcode,
             self.authoritative,
@@ -189,12 +203,39 @@ class _Draft:
             (*self.additional, *self.additional_rrsigs),
             self.required_glue,
             base,
-            self.per_query,
-            self.denies_next_closer,
+            tuple(self._exceptions(base)),
+            self.denied_below,
         )
 
+    def _named(self, name: bytes) -> bytes:
+        """A name of which `step` knew that it was moved, but not yet how much of it the class will know."""
+        if not name.startswith(MOVED):
+            return name
+        return MOVED + name[1 + self.above :] if self.above else name[1:]
+
+    def _renamed(self, rrset: RRset) -> RRset:
+        if rrset.type != Type.CNAME:
+            return rrset
+        return rrset._replace(rdatas=(self._named(rrset.rdatas[0]),))
+
+    def _exceptions(self, base: bytes) -> Iterator[bytes]:
+        """The questions of this class that would meet themselves, or what was made of them, where this chain goes."""
+        if not self.above:
+            return
+        for name in self.begun:
+            known = name[self.above :]
+            for other in self.led_to:
+                if other != known and names.is_at_or_below(other, known):
+                    yield other[: -len(known)] + base
+
     def step(self, owner: bytes, name: bytes, match: Match) -> bytes | None:
-        """Adds what one name of the chain contributes; returns the name at which to go on, if any."""
+        """Adds what one name of the chain contributes; returns the name at which to go on, if any. `owner` is QUESTION
+        or begins with MOVED where `name` depends on the question, else it is `name`."""
+        if owner != name:
+            self.begun.append(name)
+            self.above = min(self.above, len(name) - len(match.node))
+            if not self.above and owner != QUESTION:
+                owner = name  # it exists, so the question is a class of its own
         match match.found:
             case Found.DELEGATION:
                 self._referral(match.node)
@@ -205,13 +246,13 @@ class _Draft:
                 self._negative()
                 self._prove_no_name(owner, name, match.node)
             case Found.EXACT:
-                following = self._data(owner, match.rrsets)
+                following = self._data(owner, name, match.rrsets)
                 if following != NO_DATA:
                     return following
                 self._negative()
                 self._prove_no_data(name)
             case Found.WILDCARD:
-                following = self._data(owner, match.rrsets)
+                following = self._data(owner, name, match.rrsets)
                 if following != NO_DATA:
                     self._deny_next_closer(owner, name, match.node)  # RFC 4035 §3.1.3.3, RFC 5155 §7.2.6
                     return following
@@ -219,7 +260,7 @@ class _Draft:
                 self._prove_no_wildcard_data(owner, name, match.node)
         return None
 
-    def _data(self, owner: bytes, rrsets: RRsets) -> bytes | None:
+    def _data(self, owner: bytes, name: bytes, rrsets: RRsets) -> bytes | None:
         """What a name or a wildcard has; returns the name at which to go on, None at the end, or NO_DATA."""
         if self.qtype == Type.ANY:
             rrset = next((rrset for rrset in rrsets if rrset.type not in BESIDE_CNAME), None)
@@ -236,7 +277,7 @@ class _Draft:
             rrset = find_rrset(rrsets, self.qtype)
             if rrset is not None:
                 self._add(self.answer, owner, rrset, rrsets)
-                self._add_targets(owner, rrset)
+                self._add_targets(owner, name, rrset)
                 return None
         cname = find_rrset(rrsets, Type.CNAME)
         if cname is not None and self.qtype not in BESIDE_CNAME:
@@ -259,19 +300,17 @@ class _Draft:
         """RFC 6672 §3.2: the DNAME, and a CNAME with its TTL (§3.1) made from it."""
         if self.dname_links == MAX_DNAME_LINKS:
             return None  # the resolver will ask for the last name itself
+        self.dname_links += 1
         dname, substituted = substitution(match, name)
         self._add(self.answer, match.node, dname, match.rrsets)
         if len(substituted) > names.MAX_NAME_OCTETS:
             self.rcode = Rcode.YXDOMAIN  # RFC 6672 §2.2
             return None
-        self.answer.append((owner, RRset(Type.CNAME, dname.ttl, (substituted,))))
+        moved = MOVED if owner != name else b""
+        self.answer.append((owner, RRset(Type.CNAME, dname.ttl, (moved + substituted,))))
         if self.qtype == Type.CNAME:
             return None  # this CNAME is what was asked for (RFC 1034 §4.3.2 step 3a)
-        self.dname_links += 1
-        self.moved_labels += names.count_labels(name) - names.count_labels(match.node)
-        if self.moved_labels > MAX_MOVED_LABELS:
-            return None
-        return substituted.lower()
+        return moved + substituted.lower()
 
     def _negative(self) -> None:
         """RFC 2308 §3: the SOA, its TTL the smaller of its own and MINIMUM (§5)."""
@@ -329,8 +368,8 @@ class _Draft:
     def _deny_next_closer(self, owner: bytes, name: bytes, encloser: bytes) -> None:
         if self.denial is None:
             return
-        if owner == QUESTION:
-            self.denies_next_closer = True  # which record does it, the class does not know
+        if owner != name and len(name) - len(encloser) == self.above:
+            self.denied_below = encloser  # which record does it, the class does not know
         else:
             self._prove(self.denial.covering(names.next_closer(name, len(encloser))))
 
@@ -362,7 +401,7 @@ class _Draft:
         sibling: list[tuple[bytes, RRset]] = []
         for rdata in ns.rdatas:
             server = rdata.lower()
-            found = [(server, rrset) for rrset in self._addresses_of_target(server, Type.NS)]
+            found = [(server, rrset) for rrset in self._addresses_of_target(server, server, Type.NS)]
             if names.is_at_or_below(server, cut):  # in-domain: without it the child cannot be reached
                 self.additional += found
             else:
@@ -370,27 +409,29 @@ class _Draft:
         self.required_glue = len(self.additional)
         self.additional += sibling
 
-    def _add_targets(self, owner: bytes, rrset: RRset) -> None:
+    def _add_targets(self, owner: bytes, name: bytes, rrset: RRset) -> None:
         """The addresses of the names that the data points at (RFC 1034 §4.3.2 step 6, RFC 2782, RFC 9460 §4.2)."""
         if rrset.type not in TARGET_OFFSET:
             return
-        seen = set()
-        for rdata in rrset.rdatas:
-            server = target(rrset.type, rdata, owner or self.qname)
-            if server not in seen:
-                seen.add(server)
-                self.additional += [(server, found) for found in self._addresses_of_target(server, rrset.type)]
+        servers = dict.fromkeys(target(rrset.type, rdata, owner) for rdata in rrset.rdatas)
+        if owner in servers and owner != name:  # HTTPS with the target "."; where it is named as well, once is enough
+            del servers[owner]
+            self.led_to += servers
+            servers.pop(name, None)
+            self.additional += [(owner, found) for found in self._addresses_of_target(owner, name, rrset.type)]
+        for server in servers:
+            self.additional += [(server, found) for found in self._addresses_of_target(server, server, rrset.type)]
 
-    def _addresses_of_target(self, server: bytes, rrtype: int) -> list[RRset]:
+    def _addresses_of_target(self, owner: bytes, server: bytes, rrtype: int) -> list[RRset]:
         """Addresses that a query for them would get, and for name servers also those below a cut: they are glue there,
-        and there is no other way to them. (Glue has no RRSIGs: RFC 4035 §2.2.)"""
+        and there is no other way to them. (Glue has no RRSIGs: RFC 4035 §2.2.) `owner` stands for the server's name."""
         if not names.is_at_or_below(server, self.zone.apex):
             return []
         match = find(self.zone, server, Type.A)
         if match.found in (Found.EXACT, Found.WILDCARD):
             if self.dnssec_ok:
                 rrsigs = (signatures(match.rrsets, covered) for covered in (Type.A, Type.AAAA))
-                self.additional_rrsigs += [(server, found) for found in rrsigs if found is not None]
+                self.additional_rrsigs += [(owner, found) for found in rrsigs if found is not None]
             return _addresses(match.rrsets)
         return _addresses(self.zone.names.get(server, ())) if rrtype == Type.NS else []
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from authdns.answer.compiler import OTHER_KEY, WITH_CD, WITH_OPT, WITH_RD, Plan, failure, heads
 from authdns.answer.executor import ServedZone, ZoneTable
 from authdns.wire import name as names
-from authdns.wire.message import QUESTION, Encoder, opt_record, simple_response, tsig_refusal
+from authdns.wire.message import MAX_NSID_OCTETS, QUESTION, Encoder, opt_record, simple_response, tsig_refusal
 from authdns.wire.query import HEADER_OCTETS, Edns, Malformed, Query, Tsig, is_request, parse_query
-from authdns.wire.types import Class, Flag, Opcode, Rcode, Type, type_to_text
+from authdns.wire.types import Class, Flag, Opcode, Rcode, Type, named_types
 
 MAX_TCP_OCTETS = 65535
 PLAIN_UDP_OCTETS = 512  # RFC 1035 §4.2.1
@@ -28,7 +28,6 @@ _COOKIE_TAIL_OCTETS = 2 + 11 + 12
 
 _NSID = 3  # an option (RFC 5001)
 _ASKING_NSID = b"\0\3\0\0"
-MAX_NSID_OCTETS = 128  # of the identity: then it fits beside the longest question, and beside the identity in class CH
 
 _DS = Type.DS.to_bytes(2, "big")
 _IN = b"\0\1"
@@ -41,9 +40,7 @@ _REFUSED_TYPES: dict[int, Rcode] = {
     Type.OPT: Rcode.FORMERR,
 }
 # Counted by name; of the others there are 65,000, and strangers choose. (b"": a request without a question.)
-_NAMED_TYPES = frozenset(
-    [b"", *(t.to_bytes(2, "big") for t in range(1, 65536) if not type_to_text(t).startswith("TYPE"))]
-)
+NAMED_TYPES = frozenset([b"", *(rrtype.to_bytes(2, "big") for rrtype in named_types())])
 _UNUSUAL_TYPES = frozenset(t.to_bytes(2, "big") for t in (Type.AXFR, Type.IXFR, *_REFUSED_TYPES))
 
 
@@ -174,7 +171,7 @@ class Responder:
             stop = plan.stop(tail.limit - end - 4 - len(opt))
             words = heads(plan.rcode, plan.authoritative, stop.truncated, stop.counts)
             response = request[:2] + words[form] + question + body[: stop.octets] + opt
-        self.tally[plan.rcode][qtype if qtype in _NAMED_TYPES else OTHER_KEY] += 1
+        self.tally[plan.rcode][qtype if qtype in NAMED_TYPES else OTHER_KEY] += 1
         self.sizes[len(response) >> SIZE_SHIFT] += 1
         return response
 
@@ -262,7 +259,7 @@ class Responder:
         options = b"" if edns is None else self._options(edns)
         response = simple_response(request, question, rcode, edns, self._payload, tsig, options)
         qtype = question[-4:-2]
-        self.tally[rcode][qtype if qtype in _NAMED_TYPES else OTHER_KEY] += 1
+        self.tally[rcode][qtype if qtype in NAMED_TYPES else OTHER_KEY] += 1
         self.sizes[len(response) >> SIZE_SHIFT] += 1
         return response
 

@@ -259,6 +259,13 @@ class FileModel(Model):
     edns_size: Annotated[int, Field(strict=True, ge=512, le=4096), Expected("a whole number from 512 to 4096")] = Field(
         1232, description="The largest UDP answer, in octets."
     )
+    engine: Annotated[Literal["auto", "native", "python"], Expected("auto, native or python")] = Field(
+        "auto",
+        description="What answers by UDP: the native engine, Python, or (auto) Python where the other is missing.",
+    )
+    workers: Annotated[int | None, Field(strict=True, ge=1, le=64), Expected("a whole number from 1 to 64")] = Field(
+        None, description="Threads of the native engine for each address. Default: one for each processor."
+    )
     addresses: Annotated[
         dict[str, AddressList], Section("a mapping of names to lists of addresses, prefixes or names of lists")
     ] = Field({}, description="Named lists of addresses and prefixes; they may name each other.")

@@ -65,6 +65,8 @@ class _Resolver:
             identity=self.short_text(model.identity, "identity"),
             version=self.short_text(model.version, "version"),
             edns_size=model.edns_size,
+            engine=model.engine,
+            workers=model.workers,
             log=model.log,
             tcp=model.tcp,
             path=self.path,

@@ -7,6 +7,7 @@ All values are immutable. Layers below `server` never see a Config; they are han
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePath
+from typing import Literal
 
 from authdns.config.models import LogModel, TcpModel
 from authdns.config.problem import Where
@@ -95,6 +96,8 @@ class Config:
     identity: str | None = None
     version: str | None = None
     edns_size: int = 1232
+    engine: Literal["auto", "native", "python"] = "auto"
+    workers: int | None = None
     log: LogModel = field(default_factory=LogModel)
     tcp: TcpModel = field(default_factory=TcpModel)
     path: Path | None = None

@@ -135,7 +135,7 @@ def _takes_list(location: Location) -> bool:
 
 
 def _is_setting_of_text(location: Location) -> bool:
-    return location[0] not in ("edns-size", "tcp", "log") and location[-1] != "notify-ns"
+    return location[0] not in ("edns-size", "engine", "workers", "tcp", "log") and location[-1] != "notify-ns"
 
 
 def _known_keys(location: Location) -> tuple[str, ...]:

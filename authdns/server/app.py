@@ -14,16 +14,18 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from authdns.answer.compiler import OTHER_KEY
 from authdns.answer.executor import ServedZone, ZoneTable
-from authdns.answer.respond import SIZE_SHIFT, Chaos, Responder
+from authdns.answer.respond import NAMED_TYPES, SIZE_SHIFT, Chaos, Responder
 from authdns.config import Config, ConfigError, ConfigProblem, expand_zones, load_config
 from authdns.metrics import TransportFigures, ZoneFigures, serve_metrics
 from authdns.server import log as logs
 from authdns.server import systemd, udp
 from authdns.server.counters import Counters
+from authdns.server.engine import MAX_WORKERS, NO_TYPE, DeclinedListener, NativeEngine, NoEngine, load_native
 from authdns.server.files import FileSet, list_folder
 from authdns.server.listen import CannotStart, allow_files, open_sockets
 from authdns.server.log import fault_log, log
@@ -52,9 +54,12 @@ class App:
     def __init__(self, config: Config, environ: Mapping[str, str]) -> None:
         self._config = config
         self._environ = environ
-        self._table = ZoneTable()
+        native, self._why = _load_native(config)
+        self._engine = None if native is None else NativeEngine(native)
+        self._table = ZoneTable(self._engine)
         self._counters = Counters()
-        chaos = Chaos(config.identity, config.version)
+        self._chaos = chaos = Chaos(config.identity, config.version)
+        self._declined: list[DeclinedListener] = []
         self._udp = Responder(self._table, tcp=False, payload=config.edns_size, chaos=chaos)
         self._tcp = Responder(self._table, tcp=True, payload=config.edns_size, chaos=chaos)
         self._requests = Requests(self._table, self._counters, config.edns_size)
@@ -77,7 +82,10 @@ class App:
         store = self._open_store()
         self._notify = NotifyService(self._config.listen)
         self._zones = Zones(
-            self._config, Publisher(self._table, store, self._notify, self._counters, self._worker), self._worker
+            self._config,
+            Publisher(self._table, store, self._notify, self._counters, self._worker),
+            self._worker,
+            None if self._engine is None else self._engine.image,
         )
         self._wake = self._zones.wake
         self._requests.rules = self._zones.rules
@@ -87,10 +95,7 @@ class App:
         stale = await self._zones.notice()
         # Not before every zone is known: for one that is not, its parent would answer, or a refusal.
         await tcp.start()
-        for sock in sockets:
-            listener = udp.UdpListener(sock, self._udp, self._counters, self._handed_udp, self._barrier)
-            loop.add_reader(sock, listener.on_readable)
-            tcp.meanwhile.append(listener.on_readable)
+        self._listen_udp(sockets, tcp)
         tasks = [
             loop.create_task(self._look_after_zones(stale)),
             loop.create_task(systemd.feed_watchdog(self._config.listen, self._environ, self._answered)),
@@ -109,16 +114,41 @@ class App:
         gc.set_threshold(*gc.get_threshold()[:2], OLDEST_GENERATION)
         await self._zones.run(self._before_pass)
 
+    def _listen_udp(self, sockets: list[socket.socket], tcp: TcpListener) -> None:
+        loop = asyncio.get_running_loop()
+        for sock in sockets:
+            if self._engine is None:
+                listener = udp.UdpListener(sock, self._udp, self._counters, self._handed_udp, self._barrier)
+                loop.add_reader(sock, listener.on_readable)
+            else:
+                sock.setblocking(True)
+                listener = DeclinedListener(sock, self._udp, self._counters, self._handed_udp, self._barrier)
+                loop.add_reader(listener.from_engine, listener.on_readable)
+                self._declined.append(listener)
+                self._engine.start(listener, self._config.edns_size, self._chaos)
+            tcp.meanwhile.append(listener.on_readable)
+
+    def _workers(self) -> int:
+        """Threads of the engine for each address."""
+        if self._engine is None:
+            return 1
+        most = max(1, MAX_WORKERS // len(self._config.listen))
+        return min(self._config.workers or len(os.sched_getaffinity(0)), most)
+
     def _answered(self) -> int:
         """How many responses have been sent so far."""
-        return sum(self._udp.sizes) + sum(self._tcp.sizes)
+        by_engine = 0 if self._engine is None else sum(self._engine.counts()["sizes"])
+        return sum(self._udp.sizes) + sum(self._tcp.sizes) + by_engine
 
     def _log_ready(self) -> None:
         zones = self._table.by_apex
         served = sum(isinstance(zone, ServedZone) for zone in zones.values())
         of_all = "" if served == len(zones) else f" of {len(zones)}"
         noun = "zone" if len(zones) == 1 else "zones"
+        threads = self._workers()
+        native = f"the native engine, {threads} thread{'s' * (threads > 1)} for each address"
         log.info("serving %d%s %s on %s", served, of_all, noun, ", ".join(map(str, self._config.listen)))
+        log.info("UDP is answered by %s", native if self._engine is not None else f"Python ({self._why})")
 
     def _open_store(self) -> Store:
         try:
@@ -146,8 +176,8 @@ class App:
         )
         udp_sockets = []
         for endpoint in self._config.listen:
-            udp_socket, tcp_socket = open_sockets(endpoint)
-            udp_sockets.append(udp_socket)
+            opened, tcp_socket = open_sockets(endpoint, self._workers())
+            udp_sockets += opened
             await tcp.listen(tcp_socket)
         return udp_sockets, tcp
 
@@ -165,6 +195,11 @@ class App:
         systemd.notify("STOPPING=1", self._environ)
         loop = asyncio.get_running_loop()
         tcp.meanwhile.clear()
+        if self._engine is not None:
+            self._engine.stop()
+        for listener in self._declined:
+            loop.remove_reader(listener.from_engine)
+            listener.close()
         for sock in sockets:
             loop.remove_reader(sock)
             sock.close()
@@ -203,7 +238,7 @@ class App:
         return force
 
     def _take_over(self, config: Config) -> None:
-        fixed = ("listen", "state", "metrics", "identity", "version", "edns_size", "tcp")
+        fixed = ("listen", "state", "metrics", "identity", "version", "edns_size", "engine", "workers", "tcp")
         if changed := [key for key in fixed if getattr(config, key) != getattr(self._config, key)]:
             keys = ", ".join(key.replace("_", "-") for key in changed)
             log.warning("changes of %s take effect at the next start", keys)
@@ -229,7 +264,16 @@ class App:
                 for qtype, number in by_type.copy().items():
                     key = (rcode_to_text(rcode), _metric_type(qtype))
                     answers[key] = answers.get(key, 0) + number
-            yield TransportFigures(transport, answers, list(responder.sizes), 1 << SIZE_SHIFT)
+            sizes = list(responder.sizes)
+            if transport == "udp" and self._engine is not None:
+                counts = self._engine.counts()
+                for rcode, engine_type, number in counts["answered"]:
+                    named = engine_type.to_bytes(2, "big") if engine_type != NO_TYPE else b""
+                    key = (rcode_to_text(rcode), _metric_type(named if named in NAMED_TYPES else OTHER_KEY))
+                    answers[key] = answers.get(key, 0) + number
+                for step, number in enumerate(counts["sizes"]):
+                    sizes[step] += number
+            yield TransportFigures(transport, answers, sizes, 1 << SIZE_SHIFT)
 
     def zones(self) -> Iterable[ZoneFigures]:
         for apex, state in list(self._zones.states.items()):
@@ -247,7 +291,14 @@ class App:
     def counts(self) -> Mapping[str, int]:
         counters = self._counters
         keys = ("dropped", "unsent", "failed", "tcp_connections", "tcp_refused", "tcp_evicted")
-        return {key: getattr(counters, key) for key in keys}
+        found = {key: int(getattr(counters, key)) for key in keys}
+        if self._engine is not None:
+            by_engine = self._engine.counts()
+            found["dropped"] += by_engine["dropped"]
+            found["unsent"] += by_engine["unsent"]
+            found["declined"] = by_engine["declined"]
+            found["declined_lost"] = by_engine["lost"]
+        return found
 
     def outcomes(self) -> Mapping[str, Mapping[str, int]]:
         return {"transfers": self._counters.transfers.copy(), "notifies": self._counters.notifies.copy()}
@@ -258,6 +309,14 @@ def _metric_type(qtype: bytes) -> str:
     if qtype == OTHER_KEY:
         return "other"
     return type_to_text(int.from_bytes(qtype, "big")) if qtype else "none"
+
+
+def _load_native(config: Config) -> tuple[ModuleType | None, str]:
+    try:
+        return load_native(config.engine)
+    except NoEngine as error:
+        hint = "`engine: auto` does without, `engine: python` never asks"
+        raise CannotStart(f"{error} ({hint})", os.EX_UNAVAILABLE) from error
 
 
 def _read_config(path: Path, environ: Mapping[str, str]) -> Config | None:

@@ -30,21 +30,27 @@ class CannotStart(Exception):
         self.exit_code = exit_code
 
 
-def open_sockets(endpoint: Endpoint) -> tuple[socket.socket, socket.socket]:
-    """The UDP and the TCP socket of one endpoint: bound, non-blocking, TCP listening. Raises CannotStart.
+def open_sockets(endpoint: Endpoint, udp_sockets: int = 1) -> tuple[list[socket.socket], socket.socket]:
+    """The UDP sockets and the TCP socket of one endpoint: bound, non-blocking, TCP listening. Raises CannotStart.
+
+    Several UDP sockets share the port: the kernel spreads queries over them. That others could join them does not
+    matter: no second server can bind the TCP socket.
 
     An address that this host does not have (yet: networks come up late, and addresses come and go) is bound all the
     same, with a warning: it must not keep the server from answering on the others.
     """
-    udp = _open(endpoint, socket.SOCK_DGRAM)
+    tcp = _open(endpoint, socket.SOCK_STREAM)
+    udp: list[socket.socket] = []
     try:
-        return udp, _open(endpoint, socket.SOCK_STREAM)
+        udp.extend(_open(endpoint, socket.SOCK_DGRAM, shared=udp_sockets > 1) for _ in range(udp_sockets))
     except CannotStart:
-        udp.close()
+        for sock in (tcp, *udp):
+            sock.close()
         raise
+    return udp, tcp
 
 
-def _open(endpoint: Endpoint, kind: socket.SocketKind) -> socket.socket:
+def _open(endpoint: Endpoint, kind: socket.SocketKind, *, shared: bool = False) -> socket.socket:
     family = socket.AF_INET6 if endpoint.host.version == 6 else socket.AF_INET
     try:
         sock = socket.socket(family, kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
@@ -52,6 +58,8 @@ def _open(endpoint: Endpoint, kind: socket.SocketKind) -> socket.socket:
         raise _refusal(endpoint, error) from error
     try:
         _configure(sock, family, kind, wildcard=endpoint.host.is_unspecified)
+        if shared:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         _bind(sock, endpoint)
         if kind == socket.SOCK_STREAM:
             sock.listen(TCP_BACKLOG)
@@ -90,7 +98,7 @@ def _bind(sock: socket.socket, endpoint: Endpoint) -> None:
         else:
             sock.setsockopt(socket.IPPROTO_IP, _IP_FREEBIND, 1)
         sock.bind(address)
-        if sock.type == socket.SOCK_DGRAM:  # once for both
+        if sock.type == socket.SOCK_STREAM:  # once for both
             log.warning("%s: this host does not have that address (yet); nothing arrives there before it has", endpoint)
 
 

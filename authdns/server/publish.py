@@ -56,6 +56,11 @@ class Publisher:
         )
         self._worker.submit(self._compare, apex, served, state.configured.policy)
 
+    def imaged(self, apex: bytes, served: ServedZone) -> None:
+        """The engine can answer for it now."""
+        self._table.publish(apex, served)
+        log.debug("zone %s/IN: the engine answers", names.zone_text(apex))
+
     def failed(self, apex: bytes, state: ZoneState) -> None:
         """It could not be read: the last good version stays."""
         zone = names.zone_text(apex)

@@ -39,7 +39,7 @@ class UdpListener:
     ) -> None:
         self.socket = sock
         self._responder = responder
-        self._counters = counters
+        self.counters = counters
         self._handed = handed
         self._failed = failed
         self.on_readable = self._drain_wildcard if is_wildcard(sock) else self._drain
@@ -55,7 +55,7 @@ class UdpListener:
             except OSError:
                 continue  # an ICMP error about an earlier answer, where the system reports those
             if not source[1]:
-                self._counters.dropped += 1  # nobody can be there: forged, to make two servers talk to each other
+                self.counters.dropped += 1  # nobody can be there: forged, to make two servers talk to each other
                 continue
             try:
                 response = respond(request)
@@ -70,11 +70,10 @@ class UdpListener:
             try:
                 send(response, source)
             except OSError:
-                self._counters.unsent += 1
+                self.counters.unsent += 1
 
     def _drain_wildcard(self) -> None:
         receive, send = self.socket.recvmsg, self.socket.sendmsg
-        respond = self._responder.respond
         for _ in range(DRAIN_BATCH):
             try:
                 request, control, _, source = receive(RECEIVE_OCTETS, 64)
@@ -83,24 +82,29 @@ class UdpListener:
             except OSError:
                 continue
             if not source[1]:
-                self._counters.dropped += 1
+                self.counters.dropped += 1
                 continue
-            try:
-                response = respond(request)
-                if type(response) is not bytes:
-                    response = self._not_bytes(request, response, source)  # type: ignore[arg-type]
-            except Exception:
-                response = self._barrier(request, source)
+            response = self.answer(request, source)
             if response is None:
                 continue
             try:
-                send((response,), _from_same_address(control), 0, source)
+                send((response,), from_same_address(control), 0, source)
             except OSError:
-                self._counters.unsent += 1
+                self.counters.unsent += 1
+
+    def answer(self, request: bytes, source: Address) -> bytes | None:
+        """What to send, if anything."""
+        try:
+            response = self._responder.respond(request)
+            if type(response) is bytes:
+                return response
+            return self._not_bytes(request, response, source)  # type: ignore[arg-type]
+        except Exception:
+            return self._barrier(request, source)
 
     def _not_bytes(self, request: bytes, response: Query | None, source: Address) -> bytes | None:
         if response is None:
-            self._counters.dropped += 1
+            self.counters.dropped += 1
             return None
         return self._handed(request, response, source)
 
@@ -109,7 +113,7 @@ class UdpListener:
         return self._responder.server_failure(request)
 
 
-def _from_same_address(control: list[tuple[int, int, bytes]]) -> list[tuple[int, int, bytes]]:
+def from_same_address(control: list[tuple[int, int, bytes]]) -> list[tuple[int, int, bytes]]:
     """Ancillary data for sendmsg: answer from the address that was asked; the kernel chooses the interface."""
     for level, kind, data in control:
         if level == socket.IPPROTO_IP and kind == IP_PKTINFO:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
-from authdns.answer.executor import ServedZone
+from authdns.answer.executor import COMPILE_WHOLE_NAMES, ServedZone
 from authdns.config import Config, ConfigProblem, ConfiguredZone, Where, expand_zones
 from authdns.server.files import FileSet, list_folder
 from authdns.server.log import log
@@ -24,13 +24,18 @@ from authdns.transfer.policy import Rule
 from authdns.wire import name as names
 from authdns.zone.problem import Place, Problems, Severity
 from authdns.zone.reader import read_zone
+from authdns.zone.zone import Zone
 
+TURN_SECONDS = 0.02  # of reading small zones; then the worker does what else is to be done
 POLL_SECONDS = 5.0  # the net under lost events
+POLL_SHARE = 0.02  # of a processor, at most: 100,000 files are not looked at every 5 s
 MISSING_SECONDS = 1.0  # some editors rename the old file away before they write the new one
 FREEZE_RECORDS = 10_000  # a zone so large is moved out of the garbage collector's sight: a pass over it takes long
 
 
 Result = TypeVar("Result")
+Loaded = tuple[FileSet, ServedZone | None, Problems, float]  # what was read, the zone or None, problems, seconds
+Images = Callable[[Zone], object | None]  # makes what the engine answers from
 
 
 @dataclass(slots=True)
@@ -59,6 +64,8 @@ class Publisher(Protocol):
 
     def publish(self, apex: bytes, state: ZoneState) -> None: ...
 
+    def imaged(self, apex: bytes, served: ServedZone) -> None: ...
+
     def failed(self, apex: bytes, state: ZoneState) -> None: ...
 
     def withdrawn(self, apex: bytes) -> None: ...
@@ -67,8 +74,11 @@ class Publisher(Protocol):
 class Zones:
     """All configured zones. What is read goes to `publisher`, on the event loop."""
 
-    def __init__(self, config: Config, publisher: Publisher, worker: ThreadPoolExecutor) -> None:
+    def __init__(
+        self, config: Config, publisher: Publisher, worker: ThreadPoolExecutor, images: Images | None = None
+    ) -> None:
         self.config = config
+        self._images = images
         self.states: dict[bytes, ZoneState] = {}
         self.rules: dict[bytes, tuple[Rule, ...]] = {}  # who may transfer each zone
         self.all_rules: tuple[Rule, ...] = ()  # each network of them once
@@ -77,6 +87,8 @@ class Zones:
         self._loop = asyncio.get_running_loop()
         self._wanted = asyncio.Event()
         self._reported: set[str] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._looked_seconds = 0.0  # that the last pass took to find out what changed
         self._unreadable: set[str] = set()
         self.watcher = Watcher(self.wake)
 
@@ -85,11 +97,11 @@ class Zones:
         self._wanted.set()
 
     async def run(self, before: Callable[[], Awaitable[bool]]) -> None:
-        """Passes for ever: after each `wake`, and every POLL_SECONDS. `before` is called before each one and says
-        whether everything is to be read again."""
+        """Passes for ever: after each `wake`, and every POLL_SECONDS, or less often if looking at all files takes long.
+        `before` is called before each one and says whether everything is to be read again."""
         while True:
             try:
-                async with asyncio.timeout(POLL_SECONDS):
+                async with asyncio.timeout(max(POLL_SECONDS, self._looked_seconds / POLL_SHARE)):
                     await self._wanted.wait()
             except TimeoutError:
                 pass
@@ -101,7 +113,10 @@ class Zones:
 
     async def look(self, *, everything: bool = False) -> None:
         """One pass. With `everything`, zones are read again even if no file changed (SIGHUP)."""
-        await self.load(await self.notice(everything=everything))
+        begun = time.perf_counter()
+        stale = await self.notice(everything=everything)
+        self._looked_seconds = time.perf_counter() - begun
+        await self.load(stale)
 
     async def notice(self, *, everything: bool = False) -> list[bytes]:
         """Finds out which zones there are, and returns those that are to be read."""
@@ -127,8 +142,9 @@ class Zones:
 
     async def load(self, apexes: Iterable[bytes]) -> None:
         """Reads these zones, one after the other."""
-        for apex in apexes:
-            await self._load(apex)
+        waiting = iter(apexes)
+        while await self._in_worker(lambda: self._load_some(waiting)):
+            pass
 
     async def _in_worker(self, work: Callable[[], Result]) -> Result:
         return await self._loop.run_in_executor(self._worker, work)
@@ -192,19 +208,51 @@ class Zones:
             paths += (state.configured.file, *state.files.signatures)
         self.watcher.watch(_folders_of(paths))
 
-    async def _load(self, apex: bytes) -> None:
+    def _load_some(self, apexes: Iterator[bytes]) -> bool:
+        """In the worker, and not only one: to go there and back for each costs as much as reading a small zone. False
+        if there are no more."""
+        begun = time.perf_counter()
+        for apex in apexes:
+            state = self.states[apex]
+            # The engine goes on with the version before until the image is made. Where there is none, a large zone is
+            # answered by Python until then, which is sooner.
+            imaged = state.served is not None and state.served.image is not None
+            loaded = load_zone(state.configured.file, apex, self._images, large_too=imaged)
+            self._loop.call_soon_threadsafe(self._loaded, apex, *loaded)
+            if time.perf_counter() - begun > TURN_SECONDS:
+                return True
+        return False
+
+    def _loaded(
+        self, apex: bytes, files: FileSet, served: ServedZone | None, problems: Problems, seconds: float
+    ) -> None:
         state = self.states[apex]
-        files, served, problems, seconds = await self._in_worker(lambda: load_zone(state.configured.file, apex))
+        images = self._images
         state.files, state.problems, state.load_seconds = files, problems, seconds
         self._log_problems(apex, problems)
         if served is None:
             state.failed_at = time.time()
             self._publisher.failed(apex, state)
             return
-        state.served, state.loaded_at = served, time.time()
         if served.zone.records >= FREEZE_RECORDS:
             gc.freeze()
+        state.served, state.loaded_at = served, time.time()
         self._publisher.publish(apex, state)
+        if images is not None and served.image is None and len(served.zone.names) > COMPILE_WHOLE_NAMES:
+            self._tasks.add(task := self._loop.create_task(self._image_later(apex, state, served, images)))
+            task.add_done_callback(self._tasks.discard)
+
+    async def _image_later(self, apex: bytes, state: ZoneState, served: ServedZone, images: Images) -> None:
+        def make() -> object | None:
+            with _without_collection():
+                return images(served.zone)
+
+        try:
+            served.image = await self._in_worker(make)
+        except Exception:
+            log.exception("zone %s/IN: no image could be made, Python answers for it", names.zone_text(apex))
+        if state.served is served and self.states.get(apex) is state:
+            self._publisher.imaged(apex, served)
 
     def _log_problems(self, apex: bytes, problems: Problems) -> None:
         for problem in problems:
@@ -216,11 +264,14 @@ class Zones:
             log.error("zone %s/IN: and %d more problems", names.zone_text(apex), problems.left_out)
 
     def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
         self.watcher.stop()
 
 
-def load_zone(path: str, apex: bytes) -> tuple[FileSet, ServedZone | None, Problems, float]:
-    """Reads, checks and compiles one zone; blocking. (files, the zone or None, problems, seconds)"""
+def load_zone(path: str, apex: bytes, images: Images | None = None, *, large_too: bool = False) -> Loaded:
+    """Reads, checks and compiles one zone, for the engine if there are `images`; blocking. Large zones come later,
+    but for `large_too`."""
     begun = time.perf_counter()
     files = FileSet()
     with _without_collection():
@@ -230,7 +281,10 @@ def load_zone(path: str, apex: bytes) -> tuple[FileSet, ServedZone | None, Probl
             problems = reading.problems
             if reading.zone is not None:
                 served = ServedZone(reading.zone)
-                served.compile_all()
+                if images is None:
+                    served.compile_all()
+                elif large_too or len(reading.zone.names) <= COMPILE_WHOLE_NAMES:
+                    served.image = images(reading.zone)
         except Exception as error:  # one zone that we cannot handle must not keep the others from being read
             log.exception("zone %s/IN: reading it failed inside the server", names.zone_text(apex))
             served, problems = None, Problems()

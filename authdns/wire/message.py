@@ -3,14 +3,13 @@
 One encoder serves the compiler (which encodes each class of answers once) and the direct way (which encodes for one
 query): their bytes must not differ. So the encoder knows of the question name only what the class knows, its *base*:
 the suffix that all questions of the class share. Names at or below the base compress against it; the owner QUESTION
-stands for the question's own name, which is always at offset 12. All other offsets move together when a question is
-longer than the base: the encoder notes where their pointers stand (`Body.pointers`).
+stands for the question's own name, which is always at offset 12. A DNAME moves what the question has in front of the
+base to other places: MOVED in front of a name stands for it there. All other offsets move together when a question is
+longer than the base: the encoder notes where their pointers stand (`Body.pointers`), and where something was MOVED to.
 """
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import NamedTuple
 
 from authdns.wire import name as names
@@ -19,14 +18,10 @@ from authdns.wire.rdata import COMPRESSIBLE, NameLayout, name_at
 from authdns.wire.types import Class, Flag, Rcode, Type
 
 QUESTION = b""  # as an owner: the name that was asked for
+MOVED = b"\xff"  # in front of a name, where a label's length cannot be 255: what the question name has above its base
 _QUESTION_POINTER = b"\xc0\x0c"
-# A pointer has 14 bits (RFC 1035 §4.1.4); offsets are noted for the base and grow by up to 255 with the question.
-# Of longer names only the last labels are looked up and remembered: 127 of one octet are not worth 127 look-ups. (A
-# limit in octets would leave the names of a zone with long labels uncompressed, and cut its answers early.)
-_COMPRESSED_LABELS = 40
-_LABEL = re.compile(b"|".join(b"\\x%02x.{%d}" % (n, n) for n in range(1, names.MAX_LABEL_OCTETS + 1)), re.DOTALL)
-_LONG_NAME_OCTETS = 64  # from here on halving is faster than asking for each label
-_POINTER_LIMIT = 0x4000 - names.MAX_NAME_OCTETS
+MAX_NSID_OCTETS = 128  # of the identity: then it fits beside the longest question, and beside the identity in class CH
+POINTERS_END = 0x4000  # what 14 bits can point at (RFC 1035 §4.1.4)
 
 
 class Stop(NamedTuple):
@@ -42,24 +37,37 @@ class Body:
     """Everything behind the question, encoded for a question name of exactly `base_octets`.
 
     `pointers` are the offsets in `wire` of the two-octet pointers that grow with the question. `stops` lists, from
-    short to long, every prefix that is a whole number of RRsets; the last is the whole body.
+    short to long, every prefix that is a whole number of RRsets; the last is the whole body. `moved` are the offsets
+    at which one octet stands for MOVED, `lengths` those of the RDLENGTHs that grow with it.
     """
 
     wire: bytes
     base_octets: int
     pointers: tuple[int, ...]
     stops: tuple[Stop, ...]
+    moved: tuple[int, ...] = ()
+    lengths: tuple[int, ...] = ()
 
 
 class Encoder:
-    """Appends RRsets to a body. One use, then `wire` and `pointers` are read."""
+    """Appends RRsets to a body. One use, then `body` is what was made.
 
-    def __init__(self, base: bytes) -> None:
+    The question's name is `above` and `base`; `above` is what is written where a name begins with MOVED.
+    """
+
+    def __init__(self, base: bytes, above: bytes = b"") -> None:
         self.wire = bytearray()
         self.pointers: list[int] = []
-        self._body_at = HEADER_OCTETS + len(base) + 4
+        self.moved: list[int] = []
+        self.lengths: list[int] = []
+        self._base_at = HEADER_OCTETS + len(above)
+        self._body_at = self._base_at + len(base) + 4
         self._base = base
+        self._above = above
         self._known: dict[bytes, int] | None = None  # suffix -> offset; most bodies hold no name to compress
+        self._known_moved: dict[bytes, int] = {}  # what stands behind MOVED -> offset of the whole
+        # Offsets grow by up to 255 with the question, and again with each place that a part of it is moved to.
+        self._pointer_limit = POINTERS_END - names.MAX_NAME_OCTETS
 
     @property
     def _offsets(self) -> dict[bytes, int]:
@@ -67,9 +75,26 @@ class Encoder:
             self._known = {}
             position = 0
             while self._base[position]:
-                self._known[self._base[position:]] = HEADER_OCTETS + position
+                self._known[self._base[position:]] = self._base_at + position
                 position += self._base[position] + 1
         return self._known
+
+    def body(self, stops: tuple[Stop, ...]) -> Body:
+        """What has been encoded, up to the last stop."""
+        end = stops[-1].octets
+        edge = end - 1  # in front of it, two octets fit
+        if len(self.wire) > end:
+            self.pointers = [offset for offset in self.pointers if offset < edge]
+            self.lengths = [offset for offset in self.lengths if offset < edge]
+            self.moved = [offset for offset in self.moved if offset < end]
+        return Body(
+            bytes(self.wire[:end]),
+            self._body_at - HEADER_OCTETS - 4,
+            tuple(self.pointers),
+            stops,
+            tuple(self.moved),
+            tuple(self.lengths),
+        )
 
     def rrset(self, owner: bytes, rrtype: int, ttl: int, rdatas: Iterable[bytes]) -> None:
         """Class IN. `rdatas` uncompressed; `owner` QUESTION or a name."""
@@ -88,7 +113,10 @@ class Encoder:
             else:
                 length_at = len(wire)
                 wire += b"\0\0"
+                places = len(self.moved)
                 self._rdata(rdata, layout)
+                if len(self.moved) > places:
+                    self.lengths.append(length_at)
                 wire[length_at : length_at + 2] = (len(wire) - length_at - 2).to_bytes(2, "big")
 
     def _rdata(self, rdata: bytes, layout: NameLayout) -> None:
@@ -105,12 +133,13 @@ class Encoder:
 
     def _name(self, name: bytes) -> None:
         """Compressed against everything before it; spelling kept where it is written out."""
+        if name[0] == MOVED[0]:
+            self._moved_name(name[1:])
+            return
         wire = self.wire
         folded = name.lower()
         offsets = self._offsets
         position = 0
-        if len(name) > _LONG_NAME_OCTETS:
-            position = self._begin_long_name(name, folded)
         while length := name[position]:
             suffix = folded[position:]
             known = offsets.get(suffix)
@@ -119,32 +148,31 @@ class Encoder:
                 wire += (0xC000 | known).to_bytes(2, "big")
                 return
             here = self._body_at + len(wire)
-            if here < _POINTER_LIMIT:
+            if here < self._pointer_limit:
                 offsets[suffix] = here
             wire += name[position : position + length + 1]
             position += length + 1
         wire += b"\0"
 
-    def _begin_long_name(self, name: bytes, folded: bytes) -> int:
-        """Writes the labels that nothing can point at; returns where the rest begins. Of a suffix that is known, those
-        behind it are known as well, so the first is searched by halving."""
-        labels = _LABEL.findall(name)
-        starts = list(accumulate(map(len, labels), initial=0))
-        first = max(0, len(labels) - _COMPRESSED_LABELS)
-        self.wire += name[: starts[first]]
-        low, high = first, len(labels)
-        while low < high:
-            middle = (low + high) // 2
-            if folded[starts[middle] :] in self._offsets:
-                high = middle
-            else:
-                low = middle + 1
-        begin = self._body_at + len(self.wire) - starts[first]
-        for start in starts[first:low]:
-            if begin + start < _POINTER_LIMIT:
-                self._offsets[folded[start:]] = begin + start
-        self.wire += name[starts[first] : starts[low]]
-        return starts[low]
+    def _moved_name(self, suffix: bytes) -> None:
+        """MOVED and `suffix`. What is moved is not the same in all questions, so nothing points into it: it is only
+        found again as a whole."""
+        folded = suffix.lower()
+        if folded == self._base:
+            self.wire += _QUESTION_POINTER
+            return
+        known = self._known_moved.get(folded)
+        if known is not None:
+            self.pointers.append(len(self.wire))
+            self.wire += (0xC000 | known).to_bytes(2, "big")
+            return
+        here = self._body_at + len(self.wire)
+        if here < self._pointer_limit:
+            self._known_moved[folded] = here
+        self.moved.append(len(self.wire))
+        self._pointer_limit -= names.MAX_NAME_OCTETS
+        self.wire += self._above
+        self._name(suffix)
 
 
 def header(ident: bytes, flags: int, rcode: int, counts: tuple[int, int, int, int]) -> bytes:

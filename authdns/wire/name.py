@@ -112,6 +112,16 @@ def labels(name: bytes) -> tuple[bytes, ...]:
     return tuple(found)
 
 
+def label_starts(name: bytes) -> list[int]:
+    """The offset of each label, the root's empty one left out."""
+    found = []
+    position = 0
+    while length := name[position]:
+        found.append(position)
+        position += length + 1
+    return found
+
+
 def count_labels(name: bytes) -> int:
     """How many labels the name has, the root's empty one left out."""
     count = position = 0
@@ -149,11 +159,9 @@ def is_at_or_below(name: bytes, ancestor: bytes) -> bool:
 def next_closer(name: bytes, encloser_octets: int) -> bytes:
     """The name one label longer than the closest encloser of `name` (RFC 5155 §1.3), which is that much shorter."""
     position, end = 0, len(name) - encloser_octets
-    while True:
-        following = position + name[position] + 1
-        if following == end:
-            return name[position:]
+    while (following := position + name[position] + 1) < end:
         position = following
+    return name[position:]
 
 
 def canonical_key(name: bytes) -> bytes:

@@ -125,6 +125,11 @@ def type_to_text(rrtype: int) -> str:
     return dns.rdatatype.to_text(dns.rdatatype.RdataType.make(rrtype))
 
 
+def named_types() -> frozenset[int]:
+    """All types that have a name."""
+    return frozenset(int(rrtype) for rrtype in dns.rdatatype.RdataType if rrtype)
+
+
 def type_from_text(text: str) -> int:
     """The inverse of `type_to_text`, in either case, for more words; raises ValueError for a word that is no type."""
     text = text.upper()

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from authdns.wire import name as names
 
+HASH_OCTETS = 20
 SHA1 = 1  # the only hash there is (RFC 5155 §11)
 _HASH_LABEL_OCTETS = 32  # 160 bits in base32hex
 _BASE32HEX = frozenset(b"0123456789abcdefghijklmnopqrstuv")

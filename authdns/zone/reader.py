@@ -8,9 +8,10 @@ read, so that a person sees everything that is wrong at once.
 
 import posixpath
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cache
 from itertools import chain, islice
 
 import dns.rdatatype
@@ -583,7 +584,8 @@ def _no_directive(owner: bytes) -> bytes:
     return b"\\" + owner if owner.startswith(b"$") else owner
 
 
-def _plain_kinds() -> dict[bytes, int]:
+@cache
+def _plain_kinds() -> Mapping[bytes, int]:
     """The words that the fast path knows: the class IN, and its types in upper and lower case."""
     kinds = dict.fromkeys((b"IN", b"in"), _CLASS_IN)
     for rrtype in PlainRdata(NameReader(names.ROOT)).codecs:

@@ -6,10 +6,12 @@ The facts that a lookup needs (zone cuts, DNAMEs, the chain of denial) are compu
 query.
 """
 
-from collections.abc import Iterator, Mapping
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from authdns.wire import name as names
 from authdns.wire.rdata import Soa, parse_soa
 from authdns.wire.types import Type
 from authdns.zone.denial import Nsec, Nsec3
@@ -87,22 +89,19 @@ class Zone:
         above = name[name[0] + 1 :]
         if above in self.names:
             return above
-        position, too_long = 0, len(above) - self.longest
-        while position < too_long:
-            position += above[position] + 1
-        starts = []  # of the labels
-        apex_at = len(above) - len(self.apex)
-        while position < apex_at:
-            starts.append(position)
-            position += above[position] + 1
-        low, high = 0, len(starts)  # above[starts[high]:] would be the apex
+        return self.encloser_above(name, names.label_starts(name), len(name) - len(self.apex))
+
+    def encloser_above(self, name: bytes, starts: Sequence[int], existing: int) -> bytes:
+        """The same; `starts` are those of the labels of `name`, of which the rest from octet `existing` on exists."""
+        low = bisect_left(starts, len(name) - self.longest)
+        high = bisect_left(starts, existing)
         while low < high:
             middle = (low + high) // 2
-            if above[starts[middle] :] in self.names:
+            if name[starts[middle] :] in self.names:
                 high = middle
             else:
                 low = middle + 1
-        return above[starts[low] :] if low < len(starts) else self.apex
+        return name[starts[low] :] if low < len(starts) else name[existing:]
 
     def owners(self) -> Iterator[tuple[bytes, RRsets]]:
         """Everything that the zone holds, by lower-case owner, NSEC3 last."""

@@ -25,7 +25,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from authdns.wire.types import Rcode
+from authdns.wire.types import Class, Rcode, Type
 from tests.fuzz.invariants import Violation, check_answer, is_request
 from tests.fuzz.mutations import SEEDS, mutated
 from tests.fuzz.zones import UNAVAILABLE, ZONES, responder
@@ -40,7 +40,8 @@ PATIENCE_SECONDS = 60.0  # for an answer, on whatever machine
 WARM_UP = 0.1  # of all packets; then the server's memory must stay what it is
 MAX_WARM_UP_PACKETS = 200_000
 MAX_GROWTH_OCTETS = 16 * 1024 * 1024
-FENCE = query(WWW, edns=opt(payload=1234))
+# When both are answered, so is all that was sent before them: one by the engine, the other by Python.
+FENCES = (query(WWW, edns=opt(payload=1234)), query(b"\2id\6server\0", Type.TXT, Class.CH))
 MUTANTS = 3  # times the seeds: so many places for mutations that are mutated further
 
 
@@ -79,18 +80,17 @@ def attack_udp(server: Endpoint, packets: Iterator[bytes], report: Report) -> No
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
         sock.settimeout(PATIENCE_SECONDS)
         sock.connect(server)
-        waiting: dict[int, bytes] | None = None
-        fence = 0
+        waiting: dict[int, bytes] = {}  # of both batches; each way of answering is in order, but not both together
+        before: list[int] = []
         for number, batch in enumerate(_batches(packets)):
-            first = number % 2 * (BATCH + 1)  # no id is in use twice
+            first = number % 2 * (BATCH + len(FENCES))  # no id is in use twice
             sent = _send(sock, batch, first)
             report.packets += len(batch)
-            report.silent += len(batch) + 1 - len(sent)
-            if waiting is not None:
-                _receive(sock, waiting, fence, report)
-            waiting, fence = sent, first + BATCH
-        if waiting is not None:
-            _receive(sock, waiting, fence, report)
+            report.silent += len(batch) + len(FENCES) - len(sent)
+            waiting |= sent
+            _receive(sock, waiting, before, report)
+            before = list(sent)
+        _receive(sock, waiting, before, report)
 
 
 def _batches(packets: Iterator[bytes]) -> Iterator[list[bytes]]:
@@ -107,21 +107,23 @@ def _batches(packets: Iterator[bytes]) -> Iterator[list[bytes]]:
 
 
 def _send(sock: socket.socket, batch: list[bytes], first: int) -> dict[int, bytes]:
-    """The requests by their ids, the fence included."""
+    """The requests by their ids, the fences included, which are the last."""
     waiting = {}
     for ident, packet in enumerate(batch, first):
         packet = numbered(packet, ident)
         sock.send(packet)
         if is_request(packet):
             waiting[ident] = packet
-    fence = first + BATCH
-    waiting[fence] = numbered(FENCE, fence)
-    sock.send(waiting[fence])
+    for ident, fence in enumerate(FENCES, first + BATCH):
+        waiting[ident] = numbered(fence, ident)
+        sock.send(waiting[ident])
     return waiting
 
 
-def _receive(sock: socket.socket, waiting: dict[int, bytes], fence: int, report: Report) -> None:
-    while True:
+def _receive(sock: socket.socket, waiting: dict[int, bytes], batch: list[int], report: Report) -> None:
+    """Until that batch is answered, the ids of which end in its fences'."""
+    fences = batch[-len(FENCES) :]
+    while not waiting.keys().isdisjoint(fences):
         try:
             answer = sock.recv(65535)
         except TimeoutError:
@@ -131,11 +133,10 @@ def _receive(sock: socket.socket, waiting: dict[int, bytes], fence: int, report:
         if request is None:
             raise Violation(f"an answer that nothing asked for, or twice: {answer.hex()}")
         check_answer(request, answer, tcp=False)
-        if ident == fence:
-            break
-        report.count(answer)
-    if waiting:
-        raise Violation(f"no answer to {_shown(waiting)}")
+        if ident % (BATCH + len(FENCES)) < BATCH:
+            report.count(answer)
+    if silent := {ident: waiting[ident] for ident in batch if ident in waiting}:
+        raise Violation(f"no answer to {_shown(silent)}")
 
 
 def _shown(waiting: dict[int, bytes]) -> str:

@@ -15,7 +15,7 @@ from contextlib import ExitStack
 import pytest
 
 from tests.interop.conftest import CONTROL_RUN
-from tests.interop.raw import Udp, over_tcp
+from tests.interop.raw import DECLINED, Udp, over_tcp
 from tests.peers import Authdns, Bind, Knot, NameServer, Nsd, Zone, requires
 from tests.unit.answer.packets import CASES, NO_RESPONSE, ZONE, Case, query, seen
 
@@ -92,7 +92,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[NameServe
 def exchange(server: NameServer, packet: bytes, transport: str) -> bytes | None:
     if transport == "tcp":
         return over_tcp(server.endpoint, packet, query())
-    with Udp(server.endpoint, query()) as socket:
+    with Udp(server.endpoint, query(), *([DECLINED] if isinstance(server, Authdns) else [])) as socket:
         return socket.exchange(packet)
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
 
 from tests.interop.conftest import Serve
 from tests.interop.zones import EXAMPLE_COM, EXAMPLE_NET, write
-from tests.peers import Bind, Endpoint, Knot, NameServer, Nsd, Zone, axfr, free_port, records_in_file, requires
+from tests.peers import Bind, Endpoint, Knot, NameServer, Nsd, Record, Zone, axfr, free_port, records_in_file, requires
 
 ARRIVAL_SECONDS = 15.0
 SECONDARIES = [
@@ -42,11 +42,19 @@ class Pair:
         assert axfr(self.primary.endpoint, zone) == expected
         for secondary in self.secondaries:
             secondary.wait_until_serving(zone, serial, seconds=ARRIVAL_SECONDS)
-            assert axfr(secondary.endpoint, zone) == expected, secondary.name
+            assert copied(secondary, zone) == expected, secondary.name
 
     def edit(self, zone: str, template: str, serial: int, more: str) -> None:
         write(self.files[zone], template, zone, serial, more)
         self.primary.zone_file_changed()
+
+
+def copied(secondary: NameServer, zone: str) -> frozenset[Record]:
+    """The zone as a secondary has it; NSD, when it reloads, ends the processes that hold connections: asked again."""
+    for _ in range(2):
+        with suppress(ConnectionResetError, EOFError):
+            return axfr(secondary.endpoint, zone)
+    return axfr(secondary.endpoint, zone)
 
 
 @pytest.mark.parametrize("kind", SECONDARIES)
@@ -95,4 +103,4 @@ def test_a_secondary_that_comes_later_gets_the_zone(
     pair.arrives("example.com", 2)
     late = stack.enter_context(kind(tmp_path / "late", [Zone("example.com", primary=pair.primary.endpoint)]))
     late.wait_until_serving("example.com", 2, seconds=ARRIVAL_SECONDS)
-    assert axfr(late.endpoint, "example.com") == records_in_file(pair.files["example.com"], "example.com")
+    assert copied(late, "example.com") == records_in_file(pair.files["example.com"], "example.com")

@@ -19,6 +19,7 @@ class Authdns(NameServer):
     """The server under test. A zone is a `Zone`, or a mapping that goes into the configuration as it is."""
 
     name: ClassVar[str] = "authdns"
+    engine: ClassVar[str] = os.environ.get("AUTHDNS_ENGINE", "auto")
     watches_files: ClassVar[bool] = True
 
     def __init__(
@@ -35,6 +36,7 @@ class Authdns(NameServer):
             "listen": [str(self.endpoint)],
             "state": str(self.folder / "state"),
             "metrics": None,
+            "engine": self.engine,
             "zones": self.zone_settings,
             **self.more,
         }

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs the real servers and tools that the interop tests talk to, when that is possible (Debian, root).
+# Installs the real servers and tools that the interop tests talk to, and clang, with which the engine's C is fuzzed,
+# when that is possible (Debian, root).
 # Without them those tests are skipped, loudly; with AUTHDNS_REQUIRE_PEERS=1 (as in CI) they fail.
 set -eu
 
@@ -19,6 +20,8 @@ need kdig knot-dnsutils
 need kzonecheck knot-dnssecutils
 need kzonesign knot-dnssecutils
 need unbound unbound
+need clang clang
+ls /usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-*.a >/dev/null 2>&1 || missing="$missing libclang-rt-dev"
 [ -z "$missing" ] && exit 0
 
 if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null 2>&1; then

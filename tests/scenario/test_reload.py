@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import pytest
 import yaml
@@ -429,10 +430,10 @@ def test_while_a_zone_is_read_for_the_first_time_neither_its_parent_nor_a_refusa
 ) -> None:
     go_on, load = Event(), zones.load_zone
 
-    def slow(path: str, apex: bytes) -> object:
+    def slow(path: str, apex: bytes, *more: Any, **named: Any) -> object:
         if b"child" in apex:
             assert go_on.wait(SECONDS)
-        return load(path, apex)
+        return load(path, apex, *more, **named)
 
     monkeypatch.setattr(zones, "load_zone", slow)
     parent = write_zone(tmp_path / "example.com.zone", 1, "www A 192.0.2.1")

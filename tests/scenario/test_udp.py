@@ -209,8 +209,9 @@ def test_the_configured_identity_is_told_as_nsid_and_in_class_ch(
             assert texts == ([] if identity is None else [f'"{identity}"'])
 
 
+@pytest.mark.parametrize("rdclass", [1, 3], ids=["Python", "what the engine declines"])
 def test_an_error_inside_is_servfail_and_the_server_lives(
-    tmp_path: Path, file: Path, stack: ExitStack, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, file: Path, stack: ExitStack, monkeypatch: pytest.MonkeyPatch, rdclass: int
 ) -> None:
     respond = Responder.respond
 
@@ -220,8 +221,9 @@ def test_an_error_inside_is_servfail_and_the_server_lives(
         return respond(self, request)
 
     monkeypatch.setattr(Responder, "respond", faulty)
-    server = stack.enter_context(LocalServer(tmp_path, [Zone("example.com", file)]))
-    bad, good = question("boom.example.com", ident=5), question("www.example.com", ident=6)
+    more = {"engine": "python"} if rdclass == 1 else {}
+    server = stack.enter_context(LocalServer(tmp_path, [Zone("example.com", file)], more=more))
+    bad, good = question("boom.example.com", ident=5, rdclass=rdclass), question("www.example.com", ident=6)
     with Tcp(server.endpoint) as client:
         for wire in (over_udp(server.endpoint, bad), client.ask(bad).message()):
             assert (ident(wire), rcode(wire)) == (5, SERVFAIL)

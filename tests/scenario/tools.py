@@ -300,6 +300,7 @@ class LocalServer:
             "listen": [str(self.endpoint)],
             "state": str(folder / "state"),
             "metrics": None,
+            "engine": Authdns.engine,
             "zones": [zone_settings(zone) if isinstance(zone, Zone) else dict(zone) for zone in zones],
             **more,
         }

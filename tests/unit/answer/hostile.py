@@ -11,13 +11,12 @@ from functools import cache
 
 from hypothesis import strategies as st
 
-from authdns.answer.compiler import OTHER_KEY
 from authdns.answer.executor import ServedZone, ZoneTable
 from authdns.answer.respond import Responder
 from authdns.wire import name as names
-from authdns.wire.query import Malformed, parse_query
 from authdns.wire.types import Class, Type
 from authdns.zone.reader import read_zone
+from authdns.zone.zone import Zone
 from tests.fuzz.zones import SIGNED
 from tests.unit.answer.costs import Cost, cost
 from tests.unit.answer.packets import APEX, WWW, below_apex, header, opt, option, query, question, record, tsig
@@ -124,6 +123,10 @@ def _served() -> ZoneTable:
     return _table()
 
 
+def zones() -> list[Zone]:
+    return [served.zone for served in _served().by_apex.values() if isinstance(served, ServedZone)]
+
+
 def cost_here(packet: bytes) -> Cost:
     """By UDP as far as a datagram is read, else by TCP."""
     return cost(packet, responder(tcp=len(packet) > MAX_UDP_OCTETS))
@@ -166,22 +169,6 @@ def times_ordinary(packet: bytes) -> float:
 def hashed_names(packet: bytes) -> float:
     """For how many names NSEC3 was computed, if it was in the zone with the most iterations."""
     return cost_here(packet).rounds / (NSEC3_ITERATIONS + 1)
-
-
-def is_per_query(packet: bytes) -> bool:
-    """Whether the answer depends on so much of the name that it cannot be compiled (DNAME, a wildcard that leads to
-    itself)."""
-    try:
-        asked = parse_query(packet)
-    except Malformed:
-        return False
-    zone = _served().find(asked.qname, asked.qtype)
-    if zone is None or asked.opcode or asked.qclass != Class.IN:
-        return False
-    if asked.edns is not None and asked.edns.dnssec_ok:
-        zone = zone.with_dnssec
-    plans = zone.plans(asked.qname)
-    return (plans.get(asked.qtype.to_bytes(2, "big")) or plans[OTHER_KEY]).per_query
 
 
 def short_labels(above: str, octet: bytes = b"a") -> bytes:
@@ -238,6 +225,7 @@ WORST: dict[str, bytes] = {
     # What the search found: names that the DNAMEs make no longer than what is followed.
     "33 labels below two DNAMEs": query(b"\1a" * 33 + names.from_text("first.example.com."), Type.NS, edns=WITH_DO),
     "32 labels below a DNAME onto itself": query(b"\1a" * 32 + names.from_text("grow.costly.example."), edns=WITH_DO),
+    "41 labels below five DNAMEs": query(b"\1a" * 41 + names.from_text("dn.costly.example."), flags=0x40, edns=WITH_DO),
     "127 labels for DS": query(MANY, Type.DS),
     "127 labels for DS, Z": query(MANY, Type.DS, flags=0x40),
     "127 labels of class CH": query(MANY, Type.TXT, Class.CH),

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from authdns.answer.classes import Position, position_of, positions, representative, types_that_matter
+from authdns.answer.classes import Position, position_of, representative_below, representatives, types_that_matter
 from authdns.answer.compiler import Plan, encode, heads
 from authdns.answer.executor import MAX_KEPT_POSITIONS, ServedZone, UnavailableZone, ZoneTable
-from authdns.answer.lookup import Answer, lookup, next_closer_proof
+from authdns.answer.lookup import Answer, hidden, lookup, next_closer_proof
 from authdns.answer.respond import Responder
 from authdns.wire import name as names
 from authdns.wire.message import QUESTION, Encoder
@@ -18,6 +18,8 @@ from tests.unit.answer.zones import (
     SIGNED,
     SIGNED_QUERY_TYPES,
     SOA,
+    dname_query_names,
+    dname_zones,
     query_names,
     random_zones,
     signed,
@@ -33,27 +35,19 @@ def query(qname: bytes, qtype: int, payload: int | None = None, dnssec_ok: bool 
     return header + qname + qtype.to_bytes(2, "big") + b"\0\1" + opt
 
 
-class DirectEncoder(Encoder):
-    """Encodes for one real question: offsets are those of the message, nothing is shifted afterwards."""
-
-    def __init__(self, qname: bytes, base: bytes) -> None:
-        super().__init__(base)
-        longer = len(qname) - len(base)
-        self._known = {suffix: offset + longer for suffix, offset in self._offsets.items()}
-        self._body_at += longer
-
-    def alone(self, qname: bytes, base: bytes, owner: bytes, rrsets: RRsets) -> None:
-        """RRsets of one owner that are compressed against the question and themselves, nothing else."""
-        other = DirectEncoder(qname, base)
-        other._body_at += len(self.wire)
-        for rrset in rrsets:
-            other.rrset(owner, rrset.type, rrset.ttl, rrset.rdatas)
-        self.wire += other.wire
+def alone(encoder: Encoder, base: bytes, above: bytes, owner: bytes, rrsets: RRsets) -> None:
+    """RRsets of one owner that are compressed against the question and themselves, nothing else."""
+    other = Encoder(base, above)
+    other._body_at += len(encoder.wire)
+    for rrset in rrsets:
+        other.rrset(owner, rrset.type, rrset.ttl, rrset.rdatas)
+    encoder.wire += other.wire
 
 
 def expected_response(zone: Zone, answer: Answer, qname: bytes, qtype: int, limit: int, opt: bytes) -> bytes:
     """What the semantics say, put on the wire without classes, plans or patching."""
-    encoder = DirectEncoder(qname, answer.base)
+    above = qname[: len(qname) - len(answer.base)]
+    encoder = Encoder(answer.base, above.lower())
     authority: list[tuple[bytes, RRsets]] = [(owner, (rrset,)) for owner, rrset in answer.authority]
     missing = next_closer_proof(zone, answer, qname.lower())
     if missing is not None:
@@ -71,7 +65,7 @@ def expected_response(zone: Zone, answer: Answer, qname: bytes, qtype: int, limi
     for number, section in enumerate(sections):
         for owner, rrsets in section:
             if owner == missing and rrsets == zone.proof(missing):
-                encoder.alone(qname, answer.base, owner, rrsets)
+                alone(encoder, answer.base, above, owner, rrsets)
             else:
                 for rrset in rrsets:
                     encoder.rrset(owner, rrset.type, rrset.ttl, rrset.rdatas)
@@ -91,12 +85,27 @@ def responder_for(zone: Zone, *, tcp: bool = False) -> Responder:
     return Responder(table, tcp=tcp)
 
 
-@settings(max_examples=600, deadline=None)
-@given(
-    random_zones(("plain", *SIGNED)),
-    st.lists(st.tuples(query_names(), st.sampled_from(SIGNED_QUERY_TYPES)), min_size=1, max_size=12),
+QUERIES = st.lists(st.tuples(query_names(), st.sampled_from(SIGNED_QUERY_TYPES)), min_size=1, max_size=12)
+DNAME_QUERIES = st.lists(
+    st.tuples(dname_query_names(), st.sampled_from(["A", "CNAME", "HTTPS", "MX", "DNAME", "ANY", "DS"])),
+    min_size=2,
+    max_size=20,
 )
+
+
+@settings(max_examples=600, deadline=None)
+@given(random_zones(("plain", *SIGNED)), QUERIES)
 def test_the_executor_answers_what_lookup_says_byte_for_byte(zone: Zone, queries: list[tuple[bytes, str]]) -> None:
+    compare(zone, queries)
+
+
+@settings(max_examples=600, deadline=None)
+@given(dname_zones(("plain", *SIGNED)), DNAME_QUERIES)
+def test_the_executor_moves_what_dnames_move_byte_for_byte(zone: Zone, queries: list[tuple[bytes, str]]) -> None:
+    compare(zone, queries)
+
+
+def compare(zone: Zone, queries: list[tuple[bytes, str]]) -> None:
     responder = responder_for(zone)
     for qname, rrtype in queries:
         qtype = type_from_text(rrtype)
@@ -108,34 +117,48 @@ def test_the_executor_answers_what_lookup_says_byte_for_byte(zone: Zone, queries
 
 
 @settings(max_examples=300, deadline=None)
-@given(
-    random_zones(("plain", *SIGNED)),
-    query_names(),
-    query_names(),
-    st.sampled_from(SIGNED_QUERY_TYPES),
-    st.booleans(),
-)
-def test_two_queries_of_one_class_have_one_answer(
-    zone: Zone, one: bytes, other: bytes, rrtype: str, dnssec_ok: bool
+@given(random_zones(("plain", *SIGNED)), QUERIES, st.booleans())
+def test_two_queries_of_one_class_have_one_answer(zone: Zone, queries: list[tuple[bytes, str]], do: bool) -> None:
+    compare_answers(zone, queries, do)
+
+
+@settings(max_examples=300, deadline=None)
+@given(dname_zones(("plain", *SIGNED)), DNAME_QUERIES, st.booleans())
+def test_two_queries_of_one_class_below_a_dname_have_one_answer(
+    zone: Zone, queries: list[tuple[bytes, str]], do: bool
 ) -> None:
-    one, other, qtype = one.lower(), other.lower(), type_from_text(rrtype)
-    if position_of(zone, one) == position_of(zone, other):
-        first, second = lookup(zone, one, qtype, dnssec_ok), lookup(zone, other, qtype, dnssec_ok)
-        assert first.per_query == second.per_query
-        if not first.per_query:
-            assert first == second
+    compare_answers(zone, queries, do)
+
+
+def compare_answers(zone: Zone, queries: list[tuple[bytes, str]], dnssec_ok: bool) -> None:
+    """All with the type of the first one."""
+    qtype = type_from_text(queries[0][1])
+    seen: dict[Position, tuple[bytes, Answer]] = {}
+    for qname in sorted({qname.lower() for qname, _ in queries}):
+        answer = lookup(zone, qname, qtype, dnssec_ok)
+        other_name, other = seen.setdefault(position_of(zone, qname), (qname, answer))
+        if qname not in other.exceptions and other_name not in answer.exceptions:
+            assert answer == other
 
 
 @settings(max_examples=200, deadline=None)
 @given(random_zones(("plain", *SIGNED)), st.integers(1, 65535), st.booleans())
 def test_types_that_do_not_matter_all_get_the_answer_to_other(zone: Zone, qtype: int, dnssec_ok: bool) -> None:
-    for position in positions(zone):
-        qname = representative(zone, position)
-        assert qname is not None
-        assert position_of(zone, qname) == position
+    for qname in representatives(zone):
         other = lookup(zone, qname, 0, dnssec_ok)
-        if not other.per_query and qtype not in types_that_matter(zone, qname):
+        if qtype not in types_that_matter(zone, qname):
             assert lookup(zone, qname, qtype, dnssec_ok) == other
+
+
+@settings(max_examples=200, deadline=None)
+@given(random_zones(("plain", *SIGNED)))
+def test_names_that_no_dname_hides_have_the_position_that_they_stand_for(zone: Zone) -> None:
+    for node in zone.names:
+        assert position_of(zone, node) == Position(node, below=False)
+        below = representative_below(zone, node)
+        assert below is not None
+        if hidden(zone, node) is None:
+            assert position_of(zone, below) == Position(node, below=True)
 
 
 @settings(max_examples=200, deadline=None)
@@ -144,9 +167,7 @@ def test_every_class_of_a_zone_compiles_to_a_response_that_decodes(zone: Zone) -
     served = ServedZone(zone)
     served.compile_all()
     responder = responder_for(zone, tcp=True)
-    for position in positions(zone):
-        qname = representative(zone, position)
-        assert qname is not None
+    for qname in representatives(zone):
         for qtype in types_that_matter(zone, qname) | {65280}:
             for dnssec_ok in (False, True):
                 response = responder.respond(query(qname, qtype, 1232, dnssec_ok))
@@ -154,20 +175,20 @@ def test_every_class_of_a_zone_compiles_to_a_response_that_decodes(zone: Zone) -
                 dns.message.from_wire(response)
 
 
-def test_a_position_below_a_name_of_254_octets_has_no_representative() -> None:
+def test_nothing_fits_below_a_name_of_254_octets() -> None:
     longest = ".".join(["y" * 63] * 3 + ["z" * 47, "example.com."])
     zone = zone_from_text(f"{longest} 60 A 192.0.2.1")
     node = names.from_text(longest)
     assert len(node) == 253
-    assert representative(zone, Position(node, below=True)) == b"\x01\x00" + node
+    assert representative_below(zone, node) == b"\x01\x00" + node
     zone = zone_from_text(f"{longest.replace('z' * 47, 'z' * 48)} 60 A 192.0.2.1")
-    assert representative(zone, Position(names.from_text(longest.replace("z" * 47, "z" * 48)), below=True)) is None
+    assert representative_below(zone, names.from_text(longest.replace("z" * 47, "z" * 48))) is None
 
 
-def test_a_representative_is_found_where_all_one_octet_labels_exist() -> None:
+def test_a_name_that_does_not_exist_is_found_where_all_one_octet_labels_exist() -> None:
     text = "\n".join(f"\\{octet:03d}.example.com. 60 A 192.0.2.1" for octet in range(256) if octet not in range(65, 91))
     zone = zone_from_text(text)
-    qname = representative(zone, Position(zone.apex, below=True))
+    qname = representative_below(zone, zone.apex)
     assert qname is not None
     assert qname not in zone.names
     assert position_of(zone, qname) == Position(zone.apex, below=True)
@@ -256,6 +277,46 @@ def test_names_with_long_labels_are_compressed() -> None:
     response = responder_for(zone).respond(query(names.from_text(f"q.{apex}"), Type.A))
     assert isinstance(response, bytes)
     assert len(response) < 250  # the apex is in it once
+
+
+def test_an_https_target_of_dot_at_a_wildcard_is_the_name_that_was_asked_for() -> None:
+    """RFC 9460 section 2.5. One name's answer must not be another's."""
+    zone = zone_from_text(
+        """
+        *.w.example.com. 60 HTTPS 1 . alpn=h2
+        *.w.example.com. 60 HTTPS 2 twice.w.example.com.
+        *.w.example.com. 60 A 192.0.2.1
+        d.example.com. 60 DNAME w.example.com.
+        """
+    )
+    responder = responder_for(zone)
+    for owner, expected in {
+        "a.w.example.com.": ["a.w.example.com.", "twice.w.example.com."],
+        "longer.w.example.com.": ["longer.w.example.com.", "twice.w.example.com."],
+        "twice.w.example.com.": ["twice.w.example.com."],
+        "a.d.example.com.": ["a.w.example.com.", "twice.w.example.com."],
+        "twice.d.example.com.": ["twice.w.example.com."],
+    }.items():
+        response = responder.respond(query(names.from_text(owner), Type.HTTPS))
+        assert isinstance(response, bytes)
+        assert [str(rrset.name) for rrset in dns.message.from_wire(response).additional] == expected, owner
+
+
+def test_exceptions_outlive_a_memo_that_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two names of one wildcard have answers of their own, and there is room for one."""
+    monkeypatch.setattr("authdns.answer.executor.MAX_KEPT_POSITIONS", 1)
+    zone = zone_from_text(
+        """
+        *.w.example.com. 60 HTTPS 1 . alpn=h2
+        *.w.example.com. 60 HTTPS 2 one.w.example.com.
+        *.w.example.com. 60 HTTPS 3 two.w.example.com.
+        *.w.example.com. 60 A 192.0.2.1
+        """
+    )
+    labels = ("one.w", "two.w", "three.w", "one.w", "nx", "two.w", "four.w", "one.w")
+    queries = [(names.from_text(f"{label}.example.com."), "HTTPS") for label in labels]
+    for begun in range(len(queries)):
+        compare(zone, queries[begun:] + queries[:begun])
 
 
 def test_a_dname_that_leads_back_to_its_owner_is_sent_once() -> None:

@@ -456,6 +456,15 @@ def test_nobody_else_is_told(asked: bytes) -> None:
         answered(NSID_TO_ALL, query(edns=opt(options=option(3))))
 
 
+def test_an_answer_that_nsid_leaves_no_room_for_is_cut() -> None:
+    """200 octets fit beside the longest name and OPT, but not with 128 octets of identity."""
+    texts = "".join(f'*.example.com. 60 TXT "{"t" * 60}{number}"\n' for number in range(3))
+    to = responder(zone_from_text(texts.strip()), chaos=Chaos(identity="x" * 128))
+    response = answered(to, query(below_apex(255), Type.TXT, edns=opt(payload=512, options=option(3))))
+    assert len(response) <= 512
+    assert response[2] & (Flag.TC >> 8)
+
+
 def test_nsid_goes_the_short_way_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
     to = responder(table_zone(), chaos=Chaos(identity="ns1.example.net"))
     asked = query(edns=opt(options=option(3)))

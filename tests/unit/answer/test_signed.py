@@ -80,7 +80,7 @@ def answer_to(zone: Zone, name: str, rrtype: str, dnssec_ok: bool = True) -> Ans
     owner = next_closer_proof(zone, answer, qname)
     if owner is not None:
         answer = answer._replace(
-            authority=answer.authority + tuple((owner, rrset) for rrset in zone.proof(owner)), denies_next_closer=False
+            authority=answer.authority + tuple((owner, rrset) for rrset in zone.proof(owner)), denied_below=None
         )
     return answer
 

@@ -156,3 +156,38 @@ def query_names(draw: st.DrawFn) -> bytes:
 
 QUERY_TYPES = ("A", "AAAA", "TXT", "NS", "CNAME", "MX", "DNAME", "SOA", "DS", "ANY", "TYPE731", "TYPE65280", "HTTPS")
 SIGNED_QUERY_TYPES = (*QUERY_TYPES, "RRSIG", "NSEC", "NSEC3", "NSEC3PARAM")
+
+_DNAME_LABELS = ("a", "b", "*", "c")
+
+
+@st.composite
+def _dname_names(draw: st.DrawFn) -> str:
+    labels = draw(st.lists(st.sampled_from(_DNAME_LABELS), min_size=1, max_size=2))
+    return ".".join([*labels, "example.com."])
+
+
+@st.composite
+def dname_zones(draw: st.DrawFn, how: tuple[str, ...] = ("plain",)) -> Zone:
+    """Zones of little else than DNAMEs, each to where others are, or to below them, or to where names get long; with
+    wildcards that lead back, and cuts."""
+    records: list[Record] = [("example.com.", 3600, "SOA", SOA), ("example.com.", 3600, "NS", "ns1.example.com.")]
+    labels = [("x" * octets + ".") for octets in draw(st.lists(st.sampled_from([1, 20, 63]), max_size=3))]
+    for _ in range(draw(st.integers(1, 6))):
+        above = "".join(draw(st.lists(st.sampled_from(labels), max_size=3))) if labels else ""
+        records.append((draw(_dname_names()), 60, "DNAME", above + draw(_dname_names())))
+    for rrtype in draw(st.lists(st.sampled_from(["A", "CNAME", "HTTPS", "NS", "MX", "TXT"]), max_size=8)):
+        target = draw(_dname_names())
+        data = {"A": "192.0.2.1", "HTTPS": f"1 {draw(st.sampled_from(['.', target]))}", "MX": f"1 {target}"}
+        owner = "".join(draw(st.lists(st.sampled_from(labels), max_size=1))) if labels else ""
+        records.append((owner + draw(_dname_names()), 60, rrtype, data.get(rrtype, target)))
+    way = draw(st.sampled_from(how))
+    return zone_from_records("example.com.", records if way == "plain" else signed(records, way))
+
+
+@st.composite
+def dname_query_names(draw: st.DrawFn) -> bytes:
+    labels = draw(st.lists(st.sampled_from([*_DNAME_LABELS, "q"]), min_size=1, max_size=4))
+    above = draw(st.one_of(st.just(b""), st.sampled_from([b"\1a", b"\1q", b"\x14" + b"x" * 20, b"\x3f" + b"x" * 63])))
+    base = names.from_text(".".join([*labels, "example.com."]))
+    room = (names.MAX_NAME_OCTETS - len(base)) // len(above) if above else 0
+    return above * draw(st.one_of(st.integers(0, min(room, 3)), st.integers(0, room))) + base

@@ -14,7 +14,7 @@ from authdns.answer.executor import ZoneTable
 from authdns.answer.respond import Responder
 from authdns.server.counters import Counters
 from authdns.server.listen import IP_PKTINFO
-from authdns.server.udp import DRAIN_BATCH, RECEIVE_OCTETS, UdpListener, _from_same_address
+from authdns.server.udp import DRAIN_BATCH, RECEIVE_OCTETS, UdpListener, from_same_address
 from tests.unit.answer.packets import query
 
 CLIENT = ("192.0.2.1", 4242)
@@ -150,5 +150,5 @@ def test_answers_leave_from_the_address_that_was_asked_by_any_interface(
 ) -> None:
     """But a link-local address means nothing without its interface."""
     unknown = (socket.SOL_SOCKET, 99, bytes(8))
-    assert _from_same_address([unknown, arrived]) == [sent]
-    assert _from_same_address([unknown]) == []
+    assert from_same_address([unknown, arrived]) == [sent]
+    assert from_same_address([unknown]) == []

@@ -1,0 +1,49 @@
+from typing import TypedDict, final
+
+DECLINED: int
+DROPPED: int
+
+class Counts(TypedDict):
+    """`answered`: (rcode, type, number); the type is 0 for all without a name, 65536 without a question. `sizes`: of
+    responses, in steps of 64 octets. `declined` was handed to Python, `lost` would have been, but it had too many."""
+
+    answered: list[tuple[int, int, int]]
+    sizes: list[int]
+    dropped: int
+    unsent: int
+    declined: int
+    lost: int
+
+@final
+class Image:
+    """The compiled answers of one zone. Raises ValueError with the reason why it cannot be used."""
+
+    def __new__(cls, data: bytes, seed: int) -> Image: ...
+
+@final
+class Engine:
+    """The zones that are answered without Python. `seed` (64 bits) keeps strangers from choosing names that collide;
+    images must have been loaded with the same one."""
+
+    def __new__(cls, seed: int) -> Engine: ...
+    def publish(self, apex: bytes, image: Image | None) -> None:
+        """What is served at an apex (lower case) from now on; with None, Python is asked."""
+
+    def withdraw(self, apex: bytes) -> None:
+        """The zone is no more: its names are refused, or belong to a zone above."""
+
+    def respond(self, request: bytes, payload: int = 1232, tcp: bool = False, nsid: bytes = b"") -> bytes | int:
+        """The response; or DECLINED, or DROPPED. `nsid` is the whole option."""
+
+    def start(self, socket: int, handed: int, wildcard: bool, payload: int, nsid: bytes = b"") -> None:
+        """A thread that answers what comes in by `socket` (blocking, a file descriptor). What it declines it writes to
+        `handed` (a socket that keeps messages apart), until its buffer is full. Raises OSError."""
+
+    def stop(self) -> None:
+        """Ends all threads."""
+
+    def counts(self) -> Counts:
+        """What the threads have done, in sum."""
+
+    def reclaim(self) -> bool:
+        """Frees what was replaced and no thread looks at any more; False if there is some left."""

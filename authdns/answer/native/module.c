@@ -1,0 +1,432 @@
+/* The binding: images, and an engine that holds them. Stable ABI (PEP 384), so that one build serves all versions. */
+#define Py_LIMITED_API 0x030B0000
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine.h"
+#include "udp.h"
+
+enum { FEWEST_ZONES = 16, MAX_WORKERS = 1024 };
+
+/* ---- Image ---- */
+
+typedef struct {
+    PyObject_HEAD
+    Py_buffer buffer;
+    struct image image;
+} Image;
+
+static PyObject *image_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+    static char *names[] = {"data", "seed", NULL};
+    PyObject *data;
+    unsigned long long seed;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OK", names, &data, &seed))
+        return NULL;
+    allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
+    Image *self = (Image *)allocate(type, 0);
+    if (!self)
+        return NULL;
+    if (PyObject_GetBuffer(data, &self->buffer, PyBUF_SIMPLE) < 0) {
+        Py_DECREF(self);
+        return NULL;
+    }
+    const char *wrong = self->buffer.readonly ? NULL : "an image must not change, and this can be written to";
+    struct image *image = &self->image;
+    size_t slots = 2;
+    Py_BEGIN_ALLOW_THREADS
+    if (!wrong)
+        wrong = image_load(image, self->buffer.buf, (size_t)self->buffer.len);
+    if (!wrong) {
+        while (slots < 2 * (size_t)image->nodes)
+            slots *= 2;
+        image->mask = (uint32_t)(slots - 1);
+        image->slots = calloc(slots, sizeof *image->slots);
+        if (image->slots)
+            image_index(image, seed);
+    }
+    Py_END_ALLOW_THREADS
+    if (wrong)
+        PyErr_SetString(PyExc_ValueError, wrong);
+    else if (!image->slots)
+        PyErr_NoMemory();
+    else
+        return (PyObject *)self;
+    Py_DECREF(self);
+    return NULL;
+}
+
+static void image_dealloc(Image *self) {
+    PyTypeObject *type = Py_TYPE((PyObject *)self);
+    free(self->image.slots);
+    PyBuffer_Release(&self->buffer);
+    freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
+    release(self);
+    Py_DECREF(type);
+}
+
+static PyType_Slot image_slots[] = {
+    {Py_tp_new, image_new},
+    {Py_tp_dealloc, image_dealloc},
+    {Py_tp_doc, "Image(data, seed): the compiled answers of one zone. ValueError says why it cannot be used."},
+    {0, NULL},
+};
+static PyType_Spec image_spec = {"authdns.answer.native._native.Image", sizeof(Image), 0, Py_TPFLAGS_DEFAULT, image_slots};
+
+/* ---- Engine ---- */
+
+/* What workers may still be looking at, until each of them has begun a new batch. */
+struct retired {
+    struct retired *next;
+    PyObject *image; /* or */
+    struct zone_set *zones;
+    unsigned workers; /* that had been started */
+    uint64_t epochs[]; /* of each of them, when it was replaced */
+};
+
+typedef struct {
+    PyObject_HEAD
+    struct zone_set *zones;
+    PyObject *images; /* apex -> Image, so that they live */
+    struct retired *retired;
+    struct worker *workers[MAX_WORKERS];
+    unsigned started;
+} Engine;
+
+static struct zone_set *zone_set_of(uint64_t seed, uint32_t slots) {
+    struct zone_set *zones = calloc(1, sizeof *zones + slots * sizeof zones->slots[0]);
+    if (zones) {
+        zones->seed = seed;
+        zones->mask = slots - 1;
+    }
+    return zones;
+}
+
+static PyObject *engine_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+    static char *names[] = {"seed", NULL};
+    unsigned long long seed;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "K", names, &seed))
+        return NULL;
+    allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
+    Engine *self = (Engine *)allocate(type, 0);
+    if (!self)
+        return NULL;
+    self->zones = zone_set_of(seed, 2 * FEWEST_ZONES);
+    self->images = PyDict_New();
+    if (self->zones && self->images)
+        return (PyObject *)self;
+    Py_DECREF(self);
+    return PyErr_NoMemory();
+}
+
+static void stop_workers(Engine *self) {
+    Py_BEGIN_ALLOW_THREADS
+    for (unsigned i = 0; i < self->started; i++)
+        worker_stop(self->workers[i]);
+    Py_END_ALLOW_THREADS
+}
+
+static int is_looked_at(const Engine *self, const struct retired *each) {
+    for (unsigned i = 0; i < each->workers; i++) {
+        const struct worker *worker = self->workers[i];
+        if (each->epochs[i] & 1 && worker->running &&
+            __atomic_load_n(&worker->epoch, __ATOMIC_SEQ_CST) == each->epochs[i])
+            return 1;
+    }
+    return 0;
+}
+
+static void reclaim(Engine *self) {
+    for (struct retired **from = &self->retired; *from;) {
+        struct retired *each = *from;
+        if (is_looked_at(self, each)) {
+            from = &each->next;
+            continue;
+        }
+        *from = each->next;
+        Py_XDECREF(each->image);
+        free(each->zones);
+        free(each);
+    }
+}
+
+static void engine_dealloc(Engine *self) {
+    PyTypeObject *type = Py_TYPE((PyObject *)self);
+    stop_workers(self);
+    reclaim(self);
+    for (unsigned i = 0; i < self->started; i++)
+        free(self->workers[i]);
+    if (self->zones)
+        for (uint32_t i = 0; i <= self->zones->mask; i++)
+            free(self->zones->slots[i].apex);
+    free(self->zones);
+    Py_XDECREF(self->images);
+    freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
+    release(self);
+    Py_DECREF(type);
+}
+
+/* Takes over what it is given. */
+static int retire(Engine *self, PyObject *image, struct zone_set *zones) {
+    struct retired *each = malloc(sizeof *each + self->started * sizeof each->epochs[0]);
+    if (!each) {
+        PyErr_NoMemory(); /* better kept for good than freed too soon */
+        return -1;
+    }
+    *each = (struct retired){.next = self->retired, .image = image, .zones = zones, .workers = self->started};
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    for (unsigned i = 0; i < self->started; i++)
+        each->epochs[i] = __atomic_load_n(&self->workers[i]->epoch, __ATOMIC_SEQ_CST);
+    self->retired = each;
+    return 0;
+}
+
+/* Room for one zone more, in a larger set if need be. */
+static int make_room(Engine *self) {
+    struct zone_set *old = self->zones;
+    if (2 * (uint64_t)(old->taken + 1) <= (uint64_t)old->mask + 1)
+        return 0;
+    struct zone_set *grown = zone_set_of(old->seed, 2 * (old->mask + 1));
+    if (!grown) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    for (uint32_t i = 0; i <= old->mask; i++) {
+        const struct zone_slot *from = &old->slots[i];
+        if (!from->hash)
+            continue;
+        *zone_slot(grown, from->apex, from->apex_octets) = *from;
+        grown->taken++;
+    }
+    __atomic_store_n(&self->zones, grown, __ATOMIC_RELEASE);
+    return retire(self, NULL, old);
+}
+
+/* Sets what readers find at an apex; `image` is an Image or None. */
+static int set_zone(Engine *self, PyObject *apex, const struct image *found, PyObject *image) {
+    char *octets;
+    Py_ssize_t length;
+    if (PyBytes_AsStringAndSize(apex, &octets, &length) < 0)
+        return -1;
+    Py_ssize_t position = 0;
+    while (position < length && octets[position] > 0 && octets[position] <= MAX_LABEL_OCTETS)
+        position += octets[position] + 1;
+    if (length > MAX_NAME_OCTETS || position + 1 != length || octets[position]) {
+        PyErr_SetString(PyExc_ValueError, "an apex is a name");
+        return -1;
+    }
+    PyObject *before = PyDict_GetItemWithError(self->images, apex);
+    if (!before && PyErr_Occurred())
+        return -1;
+    Py_XINCREF(before);
+    if (PyDict_SetItem(self->images, apex, image) < 0 || make_room(self) < 0) {
+        Py_XDECREF(before);
+        return -1;
+    }
+    struct zone_slot *slot = zone_slot(self->zones, (const uint8_t *)octets, (unsigned)length);
+    if (slot->hash)
+        __atomic_store_n(&slot->image, found, __ATOMIC_RELEASE);
+    else {
+        slot->apex = malloc((size_t)length);
+        if (!slot->apex) {
+            Py_XDECREF(before);
+            PyErr_NoMemory();
+            return -1;
+        }
+        memcpy(slot->apex, octets, (size_t)length);
+        slot->apex_octets = (uint32_t)length;
+        slot->image = found;
+        self->zones->taken++;
+        __atomic_store_n(&slot->hash, hash_name(self->zones->seed, slot->apex) | 1, __ATOMIC_RELEASE);
+    }
+    if (before == Py_None)
+        Py_CLEAR(before);
+    return before ? retire(self, before, NULL) : 0;
+}
+
+static PyObject *engine_publish(Engine *self, PyObject *args) {
+    PyObject *apex, *image;
+    if (!PyArg_ParseTuple(args, "SO", &apex, &image))
+        return NULL;
+    const struct image *found = NO_IMAGE;
+    if (image != Py_None) {
+        PyTypeObject *type = (PyTypeObject *)PyObject_GetAttrString((PyObject *)Py_TYPE((PyObject *)self), "Image");
+        if (!type)
+            return NULL;
+        int right = PyObject_TypeCheck(image, type);
+        Py_DECREF(type);
+        if (!right) {
+            PyErr_SetString(PyExc_TypeError, "an Image, or None");
+            return NULL;
+        }
+        found = &((Image *)image)->image;
+    }
+    reclaim(self);
+    if (set_zone(self, apex, found, image) < 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyObject *engine_reclaim(Engine *self, PyObject *unused) {
+    (void)unused;
+    reclaim(self);
+    return PyBool_FromLong(!self->retired);
+}
+
+static PyObject *engine_start(Engine *self, PyObject *args, PyObject *kwargs) {
+    static char *names[] = {"socket", "handed", "wildcard", "payload", "nsid", NULL};
+    int socket, handed, wildcard, payload;
+    const char *nsid = "";
+    Py_ssize_t nsid_octets = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "iipi|y#", names, &socket, &handed, &wildcard, &payload, &nsid,
+                                     &nsid_octets))
+        return NULL;
+    if (payload < 512 || payload > RECEIVE_OCTETS || nsid_octets > UINT8_MAX || self->started == MAX_WORKERS) {
+        PyErr_SetString(PyExc_ValueError, "too many workers, too long an NSID, or a payload that no datagram has");
+        return NULL;
+    }
+    struct worker *worker = calloc(1, sizeof *worker);
+    if (!worker)
+        return PyErr_NoMemory();
+    worker->socket = socket;
+    worker->handed = handed;
+    worker->wildcard = wildcard;
+    worker->zones = &self->zones;
+    memcpy(worker->nsid, nsid, (size_t)nsid_octets);
+    worker->limits = (struct limits){(uint16_t)payload, 0, (uint16_t)nsid_octets, worker->nsid};
+    int error = worker_start(worker);
+    if (error) {
+        free(worker);
+        errno = error;
+        return PyErr_SetFromErrno(PyExc_OSError);
+    }
+    self->workers[self->started++] = worker;
+    Py_RETURN_NONE;
+}
+
+static PyObject *engine_stop(Engine *self, PyObject *unused) {
+    (void)unused;
+    stop_workers(self);
+    Py_RETURN_NONE;
+}
+
+static uint64_t sum_of(const Engine *self, size_t offset) {
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < self->started; i++)
+        sum += __atomic_load_n((const uint64_t *)(const void *)((const char *)&self->workers[i]->counts + offset),
+                               __ATOMIC_RELAXED);
+    return sum;
+}
+
+static int append_count(PyObject *list, const char *format, unsigned one, unsigned other, uint64_t number) {
+    PyObject *row = Py_BuildValue(format, one, other, (unsigned long long)number);
+    int failed = !row || PyList_Append(list, row) < 0;
+    Py_XDECREF(row);
+    return failed ? -1 : 0;
+}
+
+static PyObject *engine_counts(Engine *self, PyObject *unused) {
+    (void)unused;
+    PyObject *answered = PyList_New(0), *sizes = PyList_New(0);
+    if (!answered || !sizes)
+        goto failed;
+    for (unsigned rcode = 0; rcode < COUNTED_RCODES; rcode++)
+        for (unsigned type = 0; type <= COUNTED_TYPES; type++) {
+            uint64_t number = sum_of(self, offsetof(struct counts, answered) +
+                                               (rcode * (COUNTED_TYPES + 1) + type) * sizeof(uint64_t));
+            unsigned named = type == COUNTED_TYPES ? NO_TYPE : type;
+            if (number && append_count(answered, "IIK", rcode, named, number) < 0)
+                goto failed;
+        }
+    for (unsigned size = 0; size < COUNTED_SIZES; size++) {
+        PyObject *number = PyLong_FromUnsignedLongLong(sum_of(self, offsetof(struct counts, sizes) + size * 8));
+        int failed = !number || PyList_Append(sizes, number) < 0;
+        Py_XDECREF(number);
+        if (failed)
+            goto failed;
+    }
+    return Py_BuildValue("{s:N,s:N,s:K,s:K,s:K,s:K}", "answered", answered, "sizes", sizes, "dropped",
+                         (unsigned long long)sum_of(self, offsetof(struct counts, dropped)), "unsent",
+                         (unsigned long long)sum_of(self, offsetof(struct counts, unsent)), "declined",
+                         (unsigned long long)sum_of(self, offsetof(struct counts, declined)), "lost",
+                         (unsigned long long)sum_of(self, offsetof(struct counts, lost)));
+failed:
+    Py_XDECREF(answered);
+    Py_XDECREF(sizes);
+    return NULL;
+}
+
+static PyObject *engine_withdraw(Engine *self, PyObject *apex) {
+    if (!PyBytes_Check(apex)) {
+        PyErr_SetString(PyExc_TypeError, "an apex is bytes");
+        return NULL;
+    }
+    int known = PyDict_Contains(self->images, apex);
+    if (known < 0 || (known && set_zone(self, apex, NO_ZONE, Py_None) < 0))
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyObject *engine_respond(Engine *self, PyObject *args, PyObject *kwargs) {
+    static char *names[] = {"request", "payload", "tcp", "nsid", NULL};
+    const char *request, *nsid = "";
+    Py_ssize_t octets, nsid_octets = 0;
+    int payload = 1232, tcp = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "y#|ipy#", names, &request, &octets, &payload, &tcp, &nsid,
+                                     &nsid_octets))
+        return NULL;
+    uint8_t *out = malloc(MAX_RESPONSE_OCTETS);
+    if (!out)
+        return PyErr_NoMemory();
+    struct limits limits = {(uint16_t)payload, (uint16_t)tcp, (uint16_t)nsid_octets, (const uint8_t *)nsid};
+    int length = answer(self->zones, &limits, (const uint8_t *)request, (size_t)octets, out, MAX_RESPONSE_OCTETS);
+    PyObject *found = length < 0 ? PyLong_FromLong(length) : PyBytes_FromStringAndSize((char *)out, length);
+    free(out);
+    return found;
+}
+
+static PyMethodDef engine_methods[] = {
+    {"publish", (PyCFunction)engine_publish, METH_VARARGS, "publish(apex, image): None declines the zone's queries."},
+    {"withdraw", (PyCFunction)engine_withdraw, METH_O, "withdraw(apex): its names are refused."},
+    {"respond", (PyCFunction)(void (*)(void))engine_respond, METH_VARARGS | METH_KEYWORDS,
+     "respond(request, payload, tcp, nsid): the response, or DECLINED, or DROPPED."},
+    {"start", (PyCFunction)(void (*)(void))engine_start, METH_VARARGS | METH_KEYWORDS,
+     "start(socket, handed, wildcard, payload, nsid): a thread that answers what comes in by a socket."},
+    {"stop", (PyCFunction)engine_stop, METH_NOARGS, "stop(): ends all threads."},
+    {"counts", (PyCFunction)engine_counts, METH_NOARGS, "counts(): what the threads have done, in sum."},
+    {"reclaim", (PyCFunction)engine_reclaim, METH_NOARGS, "reclaim(): frees what was replaced; False if some is left."},
+    {NULL, NULL, 0, NULL},
+};
+static PyType_Slot engine_slots[] = {
+    {Py_tp_new, engine_new},
+    {Py_tp_dealloc, engine_dealloc},
+    {Py_tp_methods, engine_methods},
+    {Py_tp_doc, "Engine(seed): the zones that are answered without Python."},
+    {0, NULL},
+};
+static PyType_Spec engine_spec = {"authdns.answer.native._native.Engine", sizeof(Engine), 0, Py_TPFLAGS_DEFAULT,
+                                  engine_slots};
+
+/* ---- the module ---- */
+
+static int module_exec(PyObject *module) {
+    PyObject *image = PyType_FromSpec(&image_spec), *engine = PyType_FromSpec(&engine_spec);
+    int failed = !image || !engine || PyObject_SetAttrString(engine, "Image", image) < 0 ||
+                 PyModule_AddObjectRef(module, "Image", image) < 0 ||
+                 PyModule_AddObjectRef(module, "Engine", engine) < 0 ||
+                 PyModule_AddIntConstant(module, "DECLINED", DECLINED) < 0 ||
+                 PyModule_AddIntConstant(module, "DROPPED", DROPPED) < 0;
+    Py_XDECREF(image);
+    Py_XDECREF(engine);
+    return failed ? -1 : 0;
+}
+
+static PyModuleDef_Slot module_slots[] = {{Py_mod_exec, module_exec}, {0, NULL}};
+static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_native", "The engine of authdns.", 0, NULL, module_slots,
+                                    NULL, NULL, NULL};
+
+PyMODINIT_FUNC PyInit__native(void) { return PyModuleDef_Init(&module); }

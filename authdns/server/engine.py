@@ -1,0 +1,159 @@
+"""The engine in the server: which one runs, images for it, and the queries that it hands back.
+
+The native engine's threads answer from images without waiting for Python. What they decline (transfers, TSIG, NOTIFY,
+class CH, names below a DNAME, zones without an image) comes over a socket that holds DECLINED_OCTETS and is answered
+here, through the socket that the query came in by; more than that is lost and counted, so that a flood of such queries
+cannot starve the event loop.
+"""
+
+import asyncio
+import importlib
+import secrets
+import socket
+import struct
+import sys
+from collections.abc import Callable
+from types import ModuleType
+from typing import TYPE_CHECKING, Literal
+
+from authdns.answer.image import write_image
+from authdns.answer.respond import Chaos, Responder
+from authdns.server.counters import Counters
+from authdns.server.listen import IP_PKTINFO, is_wildcard
+from authdns.server.log import log
+from authdns.server.udp import DRAIN_BATCH, RECEIVE_OCTETS, Address, Handed, UdpListener, from_same_address
+from authdns.wire import name as names
+from authdns.zone.zone import Zone
+
+if TYPE_CHECKING:
+    from authdns.answer.native._native import Counts
+
+Choice = Literal["auto", "native", "python"]
+
+MAX_WORKERS = 1024  # in one process (native/module.c)
+NO_TYPE = 0x10000  # in its counts: there was no question
+DECLINED_OCTETS = 256 << 10  # of the socket's buffer: some hundred queries
+RECLAIM_SECONDS = 1.0  # after a publish, what it replaced is freed: no batch takes so long
+
+# What is in front of a query that is handed over (native/udp.h).
+_LENGTHS = struct.Struct(">HH")
+_ADDRESS_OCTETS = 28
+_QUERY_AT = _LENGTHS.size + _ADDRESS_OCTETS + 20
+
+
+class NoEngine(Exception):
+    """The native engine was asked for and is not there; the message says why."""
+
+
+def load_native(choice: Choice) -> tuple[ModuleType | None, str]:
+    """(the engine's module, or None for Python; why it is that one). Raises NoEngine."""
+    if choice == "python":
+        return None, "the configuration says so"
+    try:
+        return importlib.import_module("authdns.answer.native._native"), "it is there"
+    except ImportError as error:
+        reason = f"the native engine was not built, or cannot be loaded: {error}"
+        if choice == "native":
+            raise NoEngine(reason) from error
+        return None, reason
+
+
+class NativeEngine:
+    """The zones of the engine, and its threads. `image` may be called in another thread, the rest on the event loop."""
+
+    def __init__(self, native: ModuleType) -> None:
+        self._native = native
+        self._seed = secrets.randbits(64)
+        self._engine = native.Engine(self._seed)
+        self._reclaiming = False
+
+    def image(self, zone: Zone) -> object | None:
+        """The image of a zone, checked; None, with the reason in the log, if there can be none."""
+        try:
+            image: object = self._native.Image(write_image(zone), self._seed)
+        except (OverflowError, ValueError, MemoryError) as error:
+            log.error("zone %s/IN: Python answers for it, not the engine: %s", names.zone_text(zone.apex), error)
+            return None
+        return image
+
+    def publish(self, apex: bytes, image: object | None) -> None:
+        self._engine.publish(apex, image)
+        self._reclaim_soon()
+
+    def withdraw(self, apex: bytes) -> None:
+        self._engine.withdraw(apex)
+        self._reclaim_soon()
+
+    def _reclaim_soon(self) -> None:
+        if not self._reclaiming:
+            self._reclaiming = True
+            asyncio.get_running_loop().call_later(RECLAIM_SECONDS, self._reclaim)
+
+    def _reclaim(self) -> None:
+        self._reclaiming = False
+        if not self._engine.reclaim():
+            self._reclaim_soon()
+
+    def start(self, listener: "DeclinedListener", payload: int, chaos: Chaos) -> None:
+        """A thread for that listener's socket."""
+        sock, handed = listener.socket, listener.handed
+        self._engine.start(sock.fileno(), handed.fileno(), is_wildcard(sock), payload, chaos.nsid)
+
+    def stop(self) -> None:
+        self._engine.stop()
+
+    def counts(self) -> "Counts":
+        counts: Counts = self._engine.counts()
+        return counts
+
+
+class DeclinedListener(UdpListener):
+    """Answers what one thread of the engine hands back, through the socket that it came in by. `handed` is the engine's
+    end, `from_engine` is to be read here."""
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        responder: Responder,
+        counters: Counters,
+        handed: Handed,
+        failed: Callable[[bytes, Address], None],
+    ) -> None:
+        super().__init__(sock, responder, counters, handed, failed)
+        self.handed, self.from_engine = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.handed.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, DECLINED_OCTETS)
+        self.from_engine.setblocking(False)
+        self.on_readable = self._drain_declined
+
+    def _drain_declined(self) -> None:
+        for _ in range(DRAIN_BATCH):
+            try:
+                message = self.from_engine.recv(_QUERY_AT + RECEIVE_OCTETS)
+            except BlockingIOError:
+                return
+            source, control = _where_from(message)
+            response = self.answer(message[_QUERY_AT:], source)
+            if response is None:
+                continue
+            try:
+                self.socket.sendmsg((response,), from_same_address(control), socket.MSG_DONTWAIT, source)
+            except OSError:
+                self.counters.unsent += 1
+
+    def close(self) -> None:
+        self.handed.close()
+        self.from_engine.close()
+
+
+def _where_from(message: bytes) -> tuple[Address, list[tuple[int, int, bytes]]]:
+    """The address that a query came from, and what the kernel said of the one that it came to."""
+    octets, control_octets = _LENGTHS.unpack_from(message)
+    address = message[_LENGTHS.size : _LENGTHS.size + octets]
+    control = message[_LENGTHS.size + _ADDRESS_OCTETS :][:control_octets]
+    port = int.from_bytes(address[2:4], "big")
+    if octets == _ADDRESS_OCTETS:
+        flow, scope = int.from_bytes(address[4:8], "big"), int.from_bytes(address[24:28], sys.byteorder)
+        source: Address = (socket.inet_ntop(socket.AF_INET6, address[8:24]), port, flow, scope)
+        return source, [(socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, control)] if control else []
+    source = (socket.inet_ntop(socket.AF_INET, address[4:8]), port)
+    return source, [(socket.IPPROTO_IP, IP_PKTINFO, control)] if control else []
