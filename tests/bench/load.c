@@ -1,14 +1,16 @@
 /* A load generator for name servers, for loopback only in its use here.
  *
- *   load udp ADDRESS PORT QUERIES WINDOW MAX_QUERIES MAX_SECONDS FIRST
+ *   load udp ADDRESS PORT QUERIES WINDOW MAX_QUERIES MAX_SECONDS FIRST SOCKETS spin|wait
  *   load axfr ADDRESS PORT QUERIES MAX_SECONDS
  *
  * QUERIES is a file of records: length (16 bits, big-endian), expected rcode (8 bits), 0, then a query message.
  *
- * udp keeps WINDOW queries outstanding (a closed loop), goes round the file from query number FIRST on, and stops after
- * MAX_QUERIES or MAX_SECONDS. An answer counts if its id belongs to an outstanding query, QR is set, and it repeats that query's
- * question; a query without an answer for LOST_SECONDS is lost and its place is used again under a new id. It spins
- * while nothing arrives, so that waking it up is no cost of the server.
+ * udp keeps WINDOW queries outstanding (a closed loop), shared out equally among SOCKETS, goes round the file from
+ * query number FIRST on, and stops after MAX_QUERIES or MAX_SECONDS. An answer counts if its id belongs to an
+ * outstanding query, QR is set, and it repeats that query's question; a query without an answer for LOST_SECONDS is
+ * lost and its place is used again under a new id. With `spin` it never sleeps, so that waking it up is no cost of the
+ * server; with `wait` it leaves the processor to others while nothing arrives. `idle_seconds` is the time in which it
+ * had nothing to send or to receive.
  *
  * axfr sends the first query over TCP and reads until the zone's second SOA.
  *
@@ -19,10 +21,12 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
@@ -33,10 +37,13 @@ enum {
     HEADER = 12,
     MAX_WINDOW = 1024, /* ids hold the place in the window in their low 10 bits, its generation above */
     PLACE_BITS = 10,
+    MAX_SOCKETS = 64,
+    MAX_QUERY = 512,
     MAX_ANSWER = 4096,
     TYPE_SOA = 6,
 };
 #define LOST_SECONDS 1.0
+#define PATIENCE_SECONDS 20e-6
 
 struct query {
     const uint8_t *wire;
@@ -84,7 +91,7 @@ static void read_queries(const char *path)
         for (size_t at = 0; at + 4 <= size; n++) {
             uint16_t length = data[at] << 8 | data[at + 1];
             const uint8_t *wire = data + at + 4;
-            if (length < HEADER + 5 || at + 4 + length > size)
+            if (length < HEADER + 5 || length > MAX_QUERY || at + 4 + length > size)
                 fail("a query");
             if (pass) {
                 size_t end = HEADER;
@@ -132,102 +139,153 @@ static int connected(const char *address, const char *port, int kind)
     return fd;
 }
 
+/* A socket and its share of the window. Several sockets: SO_REUSEPORT spreads them over the workers of a server. */
+struct channel {
+    int fd;
+    int free_places[MAX_WINDOW];
+    int free_count;
+    double last_moved;
+};
+
+static struct channel channels[MAX_SOCKETS];
 static struct place places[MAX_WINDOW];
-static int free_places[MAX_WINDOW];
 static struct mmsghdr out[MAX_WINDOW], in[MAX_WINDOW];
-static struct iovec out_parts[MAX_WINDOW][2], in_parts[MAX_WINDOW];
-static uint8_t answers[MAX_WINDOW][MAX_ANSWER];
+static struct iovec out_parts[MAX_WINDOW], in_parts[MAX_WINDOW];
+static uint8_t packets[MAX_WINDOW][MAX_QUERY], answers[MAX_WINDOW][MAX_ANSWER];
+static struct {
+    long sent, answered, lost, bad, unexpected, truncated, bytes, rcodes[16];
+} totals;
 
-static void run_udp(int fd, int window, long max_queries, double max_seconds, size_t first)
+/* Sends as many queries as there are free places, at most `most`; how many. */
+static int refill(struct channel *channel, long most, size_t *next, double time)
 {
-    long sent = 0, answered = 0, lost = 0, bad = 0, unexpected = 0, truncated = 0, bytes = 0, rcodes[16] = {0};
-    size_t next = first % query_count;
-    int free_count = 0, outstanding = 0, idle = 0;
-    double start = now(), end = start + max_seconds, time = start, last_answer = start;
+    int n = 0, done = 0;
+    while (channel->free_count && n < most) {
+        int at = channel->free_places[--channel->free_count];
+        struct place *place = &places[at];
+        place->query = &queries[*next];
+        place->id = htons((uint16_t)(++place->generation << PLACE_BITS | at));
+        place->sent = time;
+        *next = *next + 1 == query_count ? 0 : *next + 1;
+        memcpy(packets[n], place->query->wire, place->query->length);
+        memcpy(packets[n], &place->id, 2);
+        out_parts[n] = (struct iovec){packets[n], place->query->length};
+        n++;
+    }
+    while (done < n) {
+        int k = sendmmsg(channel->fd, out + done, n - done, 0);
+        if (k < 0 && errno != EINTR && errno != ENOBUFS && errno != EAGAIN)
+            fail("send");
+        done += k > 0 ? k : 0;
+    }
+    totals.sent += n;
+    return n;
+}
 
-    for (int i = 0; i < window; i++) {
-        free_places[free_count++] = i;
+/* Takes the answers that are there; how many datagrams came. */
+static int receive(struct channel *channel, int first, int share)
+{
+    int n = recvmmsg(channel->fd, in, share, MSG_DONTWAIT, NULL);
+    if (n < 0 && errno != EAGAIN && errno != EINTR)
+        fail("receive");
+    for (int i = 0; i < n; i++) {
+        const uint8_t *answer = answers[i];
+        size_t length = in[i].msg_len;
+        uint16_t id;
+        memcpy(&id, answer, 2);
+        int at = ntohs(id) & (MAX_WINDOW - 1);
+        const struct query *query = length >= HEADER && at >= first && at < first + share ? places[at].query : NULL;
+        if (!query || places[at].id != id || !(answer[2] & 0x80) ||
+            length < (size_t)HEADER + query->question_length || answer[4] || answer[5] != 1 ||
+            memcmp(answer + HEADER, query->wire + HEADER, query->question_length)) {
+            totals.bad++;
+            continue;
+        }
+        int rcode = answer[3] & 15;
+        totals.rcodes[rcode]++;
+        totals.unexpected += rcode != query->expected_rcode;
+        totals.truncated += (answer[2] & 2) != 0;
+        totals.bytes += length;
+        totals.answered++;
+        places[at].query = NULL;
+        channel->free_places[channel->free_count++] = at;
+    }
+    return n < 0 ? 0 : n;
+}
+
+/* Gives up the queries of a channel that were sent too long ago. */
+static void forget(struct channel *channel, int first, int share, double time)
+{
+    for (int at = first; at < first + share; at++)
+        if (places[at].query && time - places[at].sent > LOST_SECONDS) {
+            places[at].query = NULL;
+            channel->free_places[channel->free_count++] = at;
+            totals.lost++;
+        }
+}
+
+static double cpu_seconds(void)
+{
+    struct rusage used;
+    getrusage(RUSAGE_SELF, &used);
+    return used.ru_utime.tv_sec + used.ru_stime.tv_sec + (used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6;
+}
+
+static void run_udp(int sockets, int window, int spins, long max_queries, double max_seconds, size_t first)
+{
+    size_t next = first % query_count;
+    int share = window / sockets; /* of each socket */
+    struct pollfd polled[MAX_SOCKETS];
+    double cpu = cpu_seconds(), start = now(), end = start + max_seconds, time = start, last_answer = start, idle = 0;
+
+    for (int i = 0; i < share; i++) {
         in_parts[i] = (struct iovec){answers[i], MAX_ANSWER};
         in[i].msg_hdr = (struct msghdr){.msg_iov = &in_parts[i], .msg_iovlen = 1};
+        out[i].msg_hdr = (struct msghdr){.msg_iov = &out_parts[i], .msg_iovlen = 1};
+    }
+    for (int c = 0; c < sockets; c++) {
+        polled[c] = (struct pollfd){.fd = channels[c].fd, .events = POLLIN};
+        for (int i = 0; i < share; i++)
+            channels[c].free_places[channels[c].free_count++] = c * share + i;
     }
     for (;;) {
-        int sending = time < end && sent < max_queries;
-        if (!sending && !outstanding)
+        int sending = time < end && totals.sent < max_queries, moved = 0;
+        if (!sending && totals.answered + totals.lost == totals.sent)
             break;
         if (time > end + 2 * LOST_SECONDS)
             break;
-        /* Refill when a quarter is free or nothing comes: the server should meet bursts, not single packets. */
-        if (sending && free_count && (free_count >= window / 4 || idle)) {
-            int n = 0;
-            while (n < free_count && sent + n < max_queries) {
-                int at = free_places[free_count - 1 - n];
-                struct place *place = &places[at];
-                place->query = &queries[next];
-                place->id = htons((uint16_t)(++place->generation << PLACE_BITS | at));
-                place->sent = time;
-                next = next + 1 == query_count ? 0 : next + 1;
-                out_parts[n][0] = (struct iovec){&place->id, 2};
-                out_parts[n][1] = (struct iovec){(void *)(place->query->wire + 2), place->query->length - 2};
-                out[n].msg_hdr = (struct msghdr){.msg_iov = out_parts[n], .msg_iovlen = 2};
-                n++;
-            }
-            int done = 0;
-            while (done < n) {
-                int k = sendmmsg(fd, out + done, n - done, 0);
-                if (k < 0 && (errno == EINTR || errno == ENOBUFS || errno == EAGAIN))
-                    continue;
-                if (k < 0)
-                    fail("send");
-                done += k;
-            }
-            free_count -= n;
-            outstanding += n;
-            sent += n;
+        for (int c = 0; c < sockets; c++) {
+            struct channel *channel = &channels[c];
+            int sent = 0, received;
+            /* When a quarter is free, or nothing has come for a while: a server should meet bursts. */
+            if (sending && channel->free_count &&
+                (channel->free_count * 4 >= share || time - channel->last_moved > PATIENCE_SECONDS))
+                sent = refill(channel, max_queries - totals.sent, &next, time);
+            received = receive(channel, c * share, share);
+            if (sent || received)
+                channel->last_moved = time;
+            else if (channel->free_count < share && time - channel->last_moved > 0.01)
+                forget(channel, c * share, share, time);
+            if (received)
+                last_answer = -1; /* told below, when the time is known */
+            moved += sent + received;
         }
-        int n = recvmmsg(fd, in, window, MSG_DONTWAIT, NULL);
-        if (n < 0 && errno != EAGAIN && errno != EINTR)
-            fail("receive");
-        idle = n <= 0;
+        if (!moved && !spins)
+            poll(polled, sockets, 1);
+        double before = time;
         time = now();
-        for (int i = 0; i < n; i++) {
-            const uint8_t *answer = answers[i];
-            size_t length = in[i].msg_len;
-            uint16_t id;
-            memcpy(&id, answer, 2);
-            int at = ntohs(id) & (MAX_WINDOW - 1);
-            const struct query *query = length >= HEADER && at < window ? places[at].query : NULL;
-            if (!query || places[at].id != id || !(answer[2] & 0x80) ||
-                length < (size_t)HEADER + query->question_length || answer[4] || answer[5] != 1 ||
-                memcmp(answer + HEADER, query->wire + HEADER, query->question_length)) {
-                bad++;
-                continue;
-            }
-            int rcode = answer[3] & 15;
-            rcodes[rcode]++;
-            unexpected += rcode != query->expected_rcode;
-            truncated += (answer[2] & 2) != 0;
-            bytes += length;
-            answered++;
+        if (last_answer < 0)
             last_answer = time;
-            places[at].query = NULL;
-            free_places[free_count++] = at;
-            outstanding--;
-        }
-        if (idle && outstanding && time - last_answer > 0.01)
-            for (int i = 0; i < window; i++)
-                if (places[i].query && time - places[i].sent > LOST_SECONDS) {
-                    places[i].query = NULL;
-                    free_places[free_count++] = i;
-                    outstanding--;
-                    lost++;
-                }
+        if (!moved)
+            idle += time - before;
     }
-    lost += outstanding;
+    totals.lost = totals.sent - totals.answered;
     printf("{\"sent\": %ld, \"answered\": %ld, \"lost\": %ld, \"bad\": %ld, \"unexpected\": %ld, \"truncated\": %ld, "
-           "\"bytes\": %ld, \"seconds\": %.6f, \"rcodes\": [",
-           sent, answered, lost, bad, unexpected, truncated, bytes, last_answer - start);
+           "\"bytes\": %ld, \"seconds\": %.6f, \"idle_seconds\": %.6f, \"cpu_seconds\": %.6f, \"rcodes\": [",
+           totals.sent, totals.answered, totals.lost, totals.bad, totals.unexpected, totals.truncated, totals.bytes,
+           last_answer - start, idle, cpu_seconds() - cpu);
     for (int i = 0; i < 16; i++)
-        printf("%ld%s", rcodes[i], i < 15 ? ", " : "]}\n");
+        printf("%ld%s", totals.rcodes[i], i < 15 ? ", " : "]}\n");
 }
 
 static uint8_t *skip_name(uint8_t *at, uint8_t *end)
@@ -301,18 +359,19 @@ static void run_axfr(int fd, double max_seconds)
 
 int main(int argc, char **argv)
 {
-    if (argc == 9 && !strcmp(argv[1], "udp")) {
-        int window = atoi(argv[5]);
-        if (window < 1 || window > MAX_WINDOW)
+    if (argc == 11 && !strcmp(argv[1], "udp")) {
+        int window = atoi(argv[5]), sockets = atoi(argv[9]);
+        if (sockets < 1 || sockets > MAX_SOCKETS || window < sockets || window > MAX_WINDOW)
             fail("window");
         read_queries(argv[4]);
-        run_udp(connected(argv[2], argv[3], SOCK_DGRAM), window, atol(argv[6]), atof(argv[7]),
-                strtoul(argv[8], NULL, 10));
+        for (int c = 0; c < sockets; c++)
+            channels[c].fd = connected(argv[2], argv[3], SOCK_DGRAM);
+        run_udp(sockets, window, !strcmp(argv[10], "spin"), atol(argv[6]), atof(argv[7]), strtoul(argv[8], NULL, 10));
     } else if (argc == 6 && !strcmp(argv[1], "axfr")) {
         read_queries(argv[4]);
         run_axfr(connected(argv[2], argv[3], SOCK_STREAM), atof(argv[5]));
     } else {
-        fprintf(stderr, "usage: load udp ADDRESS PORT QUERIES WINDOW MAX_QUERIES MAX_SECONDS FIRST\n"
+        fprintf(stderr, "usage: load udp ADDRESS PORT QUERIES WINDOW MAX_QUERIES MAX_SECONDS FIRST SOCKETS spin|wait\n"
                         "       load axfr ADDRESS PORT QUERIES MAX_SECONDS\n");
         return 1;
     }

@@ -35,6 +35,16 @@ def cpu_of_tree(pid: int) -> Cpu:
     return Cpu(ticks[0] / TICKS_PER_SECOND, ticks[1] / TICKS_PER_SECOND)
 
 
+def waits_of_tree(pid: int) -> int:
+    """How often a thread of the process or of a living descendant has gone to sleep."""
+    waits = 0
+    for each in tree(pid):
+        for task in Path(f"/proc/{each}/task").iterdir():
+            lines = (task / "status").read_text().splitlines()
+            waits += sum(int(line.split()[1]) for line in lines if line.startswith("voluntary_ctxt_switches"))
+    return waits
+
+
 def memory_of_tree(pid: int) -> int:
     """Resident memory in bytes; a page that several of the processes share counts once."""
     return sum(proportional_size(each) for each in tree(pid))

@@ -31,8 +31,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from tests.bench.bench import processor, progress, table
+from tests.bench.bench import processor, progress
 from tests.bench.procfs import proportional_size
+from tests.bench.report import table
 from tests.peers import Authdns, Endpoint, Zone, wait_until
 from tests.peers.process import pinned_to
 from tests.scenario.tools import Tcp, framed, question, rcode, write_zone

@@ -16,6 +16,7 @@ SMALL_ZONE = "small.example"
 LARGE_ZONE = "large.example"
 SIGNED_ZONES = {"signed-nsec.example": "nsec", "signed-nsec3.example": "nsec3"}  # as tests/peers/signing calls it
 LARGE_NAMES = 1_000_000
+MANY_ZONES = 100_000
 SEED = 20_240_229
 
 MIXED_QUERIES = 100_000
@@ -62,6 +63,18 @@ def write_large_zone(path: Path) -> None:
         file.writelines(f"n{i} A 10.{i >> 16 & 255}.{i >> 8 & 255}.{i & 255}\n" for i in range(LARGE_NAMES))
 
 
+def write_many_zones(folder: Path) -> None:
+    """A file of eight records for each of `many_zones`."""
+    folder.mkdir()
+    for i, zone in enumerate(many_zones()):
+        text = f"{HEAD.format(zone=zone)}@ MX 10 mail\nmail A 192.0.2.3\nwww A 10.{i >> 16}.{i >> 8 & 255}.{i & 255}\n"
+        (folder / f"{zone}.zone").write_text(text)
+
+
+def many_zones() -> list[str]:
+    return [f"z{i}.example" for i in range(MANY_ZONES)]
+
+
 def write_signed_zone(path: Path, zone: str) -> None:
     """The same, signed by dnssec-signzone in the way that belongs to the zone."""
     with tempfile.TemporaryDirectory(prefix="authdns-bench-") as folder:
@@ -95,6 +108,18 @@ def nxdomain(zone: str = SMALL_ZONE) -> list[Query]:
     return [Query(f"{label(dice)}.{zone}", "A", "NXDOMAIN") for _ in range(NXDOMAIN_QUERIES)]
 
 
+def wildcard(zone: str = SMALL_ZONE) -> list[Query]:
+    """Random labels below a wildcard, each of which gets its address."""
+    dice = random.Random(SEED + 3)
+    return [Query(f"{label(dice)}.wild.{zone}", "A") for _ in range(NXDOMAIN_QUERIES)]
+
+
+def referral(zone: str = SMALL_ZONE) -> list[Query]:
+    """Names below a hundred delegations, with two servers and their glue each."""
+    dice = random.Random(SEED + 4)
+    return [Query(f"{label(dice)}.cut{dice.randrange(CUTS)}.{zone}", "A") for _ in range(MIXED_QUERIES)]
+
+
 def with_dnssec(queries: list[Query]) -> list[Query]:
     """The same questions, all of them with EDNS and DO."""
     return [query._replace(edns=True, dnssec_ok=True) for query in queries]
@@ -126,9 +151,14 @@ def one() -> list[Query]:
 
 
 def million() -> list[Query]:
-    """Existing names, uniformly random over a million."""
-    dice = random.Random(SEED + 2)
-    return [Query(f"n{dice.randrange(LARGE_NAMES)}.{LARGE_ZONE}", "A") for _ in range(LARGE_NAMES)]
+    """A million existing names, each of them once, in random order."""
+    numbers = random.Random(SEED + 2).sample(range(LARGE_NAMES), LARGE_NAMES)
+    return [Query(f"n{number}.{LARGE_ZONE}", "A") for number in numbers]
+
+
+def zones() -> list[Query]:
+    """One existing name in each of the many zones, in random order."""
+    return [Query(f"www.{zone}", "A") for zone in random.Random(SEED + 5).sample(many_zones(), MANY_ZONES)]
 
 
 def label(dice: random.Random) -> str:
@@ -140,7 +170,11 @@ def describe() -> Iterator[str]:
     yield f"mixed    {SMALL_ZONE}, ~1,000 names: A 25 %, AAAA 10 %, TXT 5 %, MX with additional 10 %, no data 10 %,"
     yield "         NXDOMAIN 20 %, wildcard 5 %, referral with glue 7 %, CNAME 8 %; every second query with EDNS"
     yield f"nxdomain {SMALL_ZONE}: random labels that do not exist"
+    yield f"wildcard {SMALL_ZONE}: random labels below a wildcard, type A"
+    yield f"referral {SMALL_ZONE}: random labels below {CUTS} delegations with two servers and their glue each"
+    yield f"one      {SMALL_ZONE}: one existing name, type A"
     yield "signed, denied, signed-nsec3, denied-nsec3: `mixed` and `nxdomain` on that zone signed by dnssec-signzone"
     yield "         (ECDSAP256SHA256; NSEC, and NSEC3 without salt and iterations), every query with EDNS and DO"
-    yield f"one      {SMALL_ZONE}: one existing name, type A"
-    yield f"million  {LARGE_ZONE}, {LARGE_NAMES:,} names: uniformly random over them, type A"
+    yield f"million  {LARGE_ZONE}, {LARGE_NAMES:,} names, type A: each name for the first time, in random order, and"
+    yield "         a round ends when its share of the names is asked; million-warm: the same when all have been asked"
+    yield f"zones    {MANY_ZONES:,} zones of eight records: one existing name of each, in random order, type A"
