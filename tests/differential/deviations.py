@@ -94,6 +94,15 @@ def one_rrset_for_any(found: Difference, facts: Facts) -> bool:
     return False
 
 
+def any_below_dname(found: Difference, facts: Facts) -> bool:
+    """Most end with the CNAME made from a DNAME that authdns, and whoever agrees with it, follow."""
+    theirs = found.most.answer
+    made = [row for row in theirs if row.type == CNAME and row.owner == found.qname]
+    rest = {row.type for row in theirs if row.owner != found.qname}
+    followed = [response for response in found.theirs if response.answer == found.ours.answer]
+    return found.qtype == ANY and len(made) == 1 and rest <= {DNAME, RRSIG} and DNAME in rest and bool(followed)
+
+
 def glue_that_does_not_fit(found: Difference, facts: Facts) -> bool:
     """The glue is in the whole response, and without it the response would have fitted."""
     if found.aspect != "flags" or "TC" not in found.ours.flags or found.whole is None:
@@ -263,6 +272,12 @@ def another_zone_here(found: Difference, facts: Facts) -> bool:
 
 DEVIATIONS = (
     Deviation("ANY", "one RRset stands for all of them: RFC 8482 §4.1", one_rrset_for_any),
+    Deviation(
+        "ANY below a DNAME",
+        "after a substitution the search begins anew, RFC 6672 §3.2 step 3c, whatever the type; BIND and NSD take the "
+        "CNAME for the answer to ANY",
+        any_below_dname,
+    ),
     Deviation(
         "glue",
         "in-domain glue that does not fit sets TC (RFC 9471 §3.1); the peers send what fits",
