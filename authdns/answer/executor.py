@@ -26,15 +26,17 @@ _Key = TypeVar("_Key", bytes, Position)
 class ServedZone:
     """A Zone and its plans. Immutable in meaning: what it holds besides the zone is a memo of pure functions.
 
-    `with_dnssec` is the same zone for queries with DO; where nothing is signed it is no other object.
+    No part of it refers to the whole: a version that was replaced is freed at once, not when the garbage collector
+    finds it, which never looks at large zones (server/zones.py).
     """
 
-    __slots__ = ("_below", "_compiler", "_moved", "_substitutions", "at", "image", "with_dnssec", "zone")
+    __slots__ = ("_below", "_compiler", "_moved", "_substitutions", "_with_dnssec", "at", "digest", "image", "zone")
 
     def __init__(self, zone: Zone, dnssec_ok: bool = False) -> None:
         self.zone = zone
         self.image: object | None = None  # of the zone, for the engine
-        self.with_dnssec = self if dnssec_ok or not zone.signed else ServedZone(zone, dnssec_ok=True)
+        self.digest: bytes | None = None  # of all records, once somebody has computed it
+        self._with_dnssec = None if dnssec_ok or not zone.signed else ServedZone(zone, dnssec_ok=True)
         # Existing name, or one that a DNAME makes exist, or an exception in its class -> its plans; read directly by
         # the hot path.
         self.at: dict[bytes, Plans] = {}
@@ -42,6 +44,11 @@ class ServedZone:
         self._moved: dict[Position, Plans] = {}  # the same for names below a DNAME
         self._substitutions = Substitutions(zone) if zone.dnames else None
         self._compiler = Compiler(zone, dnssec_ok)
+
+    @property
+    def with_dnssec(self) -> "ServedZone":
+        """The same zone for queries with DO; where nothing is signed it is no other object."""
+        return self._with_dnssec or self
 
     def plans(self, qname: bytes) -> Plans:
         """The plans for a lower-case name at or below the apex, by type (two octets); some may be PENDING."""
@@ -108,14 +115,17 @@ class ServedZone:
 class UnavailableZone:
     """Stands for a zone that is configured but has never been loaded: SERVFAIL, and the reason for the log."""
 
-    __slots__ = ("_plans", "at", "image", "reason", "with_dnssec")
+    __slots__ = ("_plans", "at", "image", "reason")
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
         self.image = None
-        self.with_dnssec = self
         self.at: dict[bytes, Plans] = {}
         self._plans = {OTHER_KEY: failure(Rcode.SERVFAIL)}
+
+    @property
+    def with_dnssec(self) -> "UnavailableZone":
+        return self
 
     def plans(self, qname: bytes) -> Plans:
         return self._plans

@@ -2,13 +2,15 @@
 
 The layout is that of native/engine.h: little-endian, offsets from the start. A node for each name that exists, and
 behind it what belongs to it alone: its tables (type -> plan) and plans. What many classes share is written once. What
-the engine cannot make from an image, it declines, and its place in a table holds 0: names below a DNAME.
+the engine cannot make from an image, it declines, and its place in a table holds 0: names below a DNAME. The records of
+each name are in it as well, so that a zone can be read back from its image.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import ItemsView, Iterable, Iterator, Mapping
 from hashlib import blake2b
 from struct import Struct, pack, unpack
+from typing import Protocol
 
 from authdns.answer.classes import OTHER, representative_below, types_that_matter
 from authdns.answer.compiler import Compiler, OpenPlan, Plan
@@ -18,11 +20,13 @@ from authdns.wire.message import Stop
 from authdns.wire.rdata import COMPRESSIBLE, TARGET_OFFSET
 from authdns.wire.types import Class, Flag, Type
 from authdns.zone.denial import HASH_OCTETS, Nsec, Nsec3
-from authdns.zone.zone import Zone
+from authdns.zone.zone import RRsets, Zone
 
-MAGIC = b"authdns\1"
+MAGIC = b"authdns\2"
 MAX_OCTETS = 1 << 32  # offsets have 32 bits
 DECLINED = 0  # in the place of an offset
+_ALONE, _PLAIN = 1, 2  # kinds of nodes
+_NAMES_AT_ONCE = 500
 
 # Types whose answers hold more than their own records, or names to compress; and those that do not answer for ANY.
 _NOT_PLAIN = frozenset((*TARGET_OFFSET, *COMPRESSIBLE, *PROOFS, Type.RRSIG, Type.DNAME))
@@ -37,11 +41,62 @@ _STOP = Struct("<I3HBx")
 _OPEN = Struct("<IHHH")
 _PROOF = Struct("<IIIHH")
 _SIZE = Struct("<H")
+_RRSET = Struct("<HHI")
 
 
 def write_image(zone: Zone) -> bytes:
     """The image of a zone. Raises OverflowError if it is too large for one."""
     return _Writer(zone).image()
+
+
+class Image(Protocol):
+    """What the engine makes of it (native/_native.pyi)."""
+
+    def __contains__(self, name: object) -> bool: ...
+
+    def __len__(self) -> int: ...
+
+    def get(self, name: bytes) -> RRsets | None: ...
+
+    def after(self, name: bytes | None, most: int) -> list[tuple[bytes, RRsets]]: ...
+
+
+class ImageNames(Mapping[bytes, RRsets]):
+    """The names of a zone, read from its image: a million of them in dictionaries take four times as much memory."""
+
+    def __init__(self, image: Image) -> None:
+        self._image = image
+
+    def __getitem__(self, name: bytes) -> RRsets:
+        found = self._image.get(name)
+        if found is None:
+            raise KeyError(name)
+        return found
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._image
+
+    def __len__(self) -> int:
+        return len(self._image)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return (name for name, _ in self.rows())
+
+    def items(self) -> ItemsView[bytes, RRsets]:
+        return _Items(self)
+
+    def rows(self) -> Iterator[tuple[bytes, RRsets]]:
+        last = None
+        while rows := self._image.after(last, _NAMES_AT_ONCE):
+            yield from rows
+            last = rows[-1][0]
+
+
+class _Items(ItemsView[bytes, RRsets]):
+    _mapping: ImageNames
+
+    def __iter__(self) -> Iterator[tuple[bytes, RRsets]]:
+        return self._mapping.rows()
 
 
 class _Writer:
@@ -105,12 +160,26 @@ class _Writer:
         at = len(out)
         out += bytes(_NODE.size) + name
         below = None if alone or self._leads_away(name) else self._name_below(name)
+        plain = below is not None and self._is_plain(name)
+        if not plain and not alone:
+            self._write_records(self._zone.names[name])
         views = []
         for compiler in self._compilers:
-            plain = below is not None and compiler is self._compilers[0] and self._is_plain(name)
-            views.append(self._plain_tables(name) if plain else self._tables(compiler, name, below))
+            if plain and compiler is self._compilers[0]:
+                views.append(self._plain_tables(name))
+            else:
+                views.append(self._tables(compiler, name, below))
         (at_plain, below_plain), (at_do, below_do) = views[0], views[-1]
-        _NODE.pack_into(out, at, len(out) - at, at_plain, at_do, below_plain, below_do, alone, len(name))
+        flags = (alone and _ALONE) | (plain and _PLAIN)
+        _NODE.pack_into(out, at, len(out) - at, at_plain, at_do, below_plain, below_do, flags, len(name))
+
+    def _write_records(self, rrsets: RRsets) -> None:
+        out = self._out
+        out += _COUNT.pack(len(rrsets))
+        for rrtype, ttl, rdatas in rrsets:
+            out += _RRSET.pack(rrtype, len(rdatas), ttl)
+            for rdata in rdatas:
+                out += _SIZE.pack(len(rdata)) + rdata
 
     def _is_plain(self, name: bytes) -> bool:
         """Whether it has data that leads nowhere, no wildcard, and nothing hides it: most names of most zones. Without

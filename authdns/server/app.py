@@ -27,6 +27,7 @@ from authdns.server import systemd, udp
 from authdns.server.counters import Counters
 from authdns.server.engine import MAX_WORKERS, NO_TYPE, DeclinedListener, NativeEngine, NoEngine, load_native
 from authdns.server.files import FileSet, list_folder
+from authdns.server.images import Images
 from authdns.server.listen import CannotStart, allow_files, open_sockets
 from authdns.server.log import fault_log, log
 from authdns.server.notify import NotifyService
@@ -85,7 +86,7 @@ class App:
             self._config,
             Publisher(self._table, store, self._notify, self._counters, self._worker),
             self._worker,
-            None if self._engine is None else self._engine.image,
+            None if self._engine is None else Images(self._engine, self._config.state / "images"),
         )
         self._wake = self._zones.wake
         self._requests.rules = self._zones.rules
@@ -112,6 +113,7 @@ class App:
         systemd.notify("READY=1", self._environ)
         gc.freeze()
         gc.set_threshold(*gc.get_threshold()[:2], OLDEST_GENERATION)
+        await self._zones.tidy()
         await self._zones.run(self._before_pass)
 
     def _listen_udp(self, sockets: list[socket.socket], tcp: TcpListener) -> None:

@@ -16,14 +16,12 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import TYPE_CHECKING, Literal
 
-from authdns.answer.image import write_image
+from authdns.answer.image import Image
 from authdns.answer.respond import Chaos, Responder
 from authdns.server.counters import Counters
 from authdns.server.listen import IP_PKTINFO, is_wildcard
-from authdns.server.log import log
 from authdns.server.udp import DRAIN_BATCH, RECEIVE_OCTETS, Address, Handed, UdpListener, from_same_address
-from authdns.wire import name as names
-from authdns.zone.zone import Zone
+from authdns.zone.zone import RRset
 
 if TYPE_CHECKING:
     from authdns.answer.native._native import Counts
@@ -59,7 +57,8 @@ def load_native(choice: Choice) -> tuple[ModuleType | None, str]:
 
 
 class NativeEngine:
-    """The zones of the engine, and its threads. `image` may be called in another thread, the rest on the event loop."""
+    """The zones of the engine, and its threads. `load` and `checksum` may be called in other threads, the rest on the
+    event loop."""
 
     def __init__(self, native: ModuleType) -> None:
         self._native = native
@@ -67,14 +66,15 @@ class NativeEngine:
         self._engine = native.Engine(self._seed)
         self._reclaiming = False
 
-    def image(self, zone: Zone) -> object | None:
-        """The image of a zone, checked; None, with the reason in the log, if there can be none."""
-        try:
-            image: object = self._native.Image(write_image(zone), self._seed)
-        except (OverflowError, ValueError, MemoryError) as error:
-            log.error("zone %s/IN: Python answers for it, not the engine: %s", names.zone_text(zone.apex), error)
-            return None
+    def load(self, octets: bytes | memoryview) -> Image:
+        """Checks an image and makes it ready to be published. Raises ValueError, MemoryError."""
+        image: Image = self._native.Image(octets, self._seed, RRset)
         return image
+
+    def checksum(self, octets: bytes | memoryview) -> int:
+        """64 bits, against damage."""
+        found: int = self._native.checksum(octets)
+        return found
 
     def publish(self, apex: bytes, image: object | None) -> None:
         self._engine.publish(apex, image)

@@ -36,7 +36,7 @@ class NotifyService:
         self._ended: Callable[[Outcome, bool], None] | None = None
         self._loop = asyncio.get_running_loop()
         self._notifier = Notifier(lambda: secrets.randbelow(65536))
-        self._announced: dict[bytes, Zone] = {}  # by apex, the version that was announced last
+        self._announced: dict[bytes, int] = {}  # by apex, the version that was announced last
         self._sockets: dict[str, socket.socket] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._poll_scheduled = False
@@ -52,7 +52,7 @@ class NotifyService:
 
     def announce(self, zone: Zone, policy: ZonePolicy) -> None:
         """Starts telling everybody about the zone's serial."""
-        self._announced[zone.apex] = zone
+        self._announced[zone.apex] = zone.soa.serial  # not the zone: a million records would live as long
         targets = configured_targets(policy)
         apex_servers = _name_servers(zone) if policy.notify_ns else []
         outside = []
@@ -84,7 +84,7 @@ class NotifyService:
                 )
                 continue
             targets += _targets(server, found)
-        if self._announced.get(zone.apex) is not zone:
+        if self._announced.get(zone.apex) != zone.soa.serial:
             return  # a newer version was announced meanwhile, or the zone is gone
         already = {target.address for target in known}
         self._start(zone, [target for target in targets if target.address not in already])

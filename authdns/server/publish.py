@@ -5,7 +5,6 @@ remembered for the next start, and what the operator hears about a serial that w
 """
 
 import asyncio
-import hashlib
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from enum import Enum
@@ -20,7 +19,7 @@ from authdns.store import Served, Store
 from authdns.transfer.notify import Outcome
 from authdns.wire import name as names
 from authdns.wire.serial import is_newer
-from authdns.zone.zone import Zone
+from authdns.zone.digest import content_digest
 
 
 class Publisher:
@@ -81,7 +80,7 @@ class Publisher:
         zone = served.zone
         serial = zone.soa.serial
         try:
-            digest = content_digest(zone)
+            digest = served.digest = served.digest or content_digest(zone)
             last = self._last(apex)
             change = compare(last, serial, digest)
             if text := warning(apex, change, last, serial):
@@ -158,14 +157,3 @@ def warning(apex: bytes, change: Change, last: Served | None, serial: int) -> st
             f"keep what they have until the serial is above {last.serial} (RFC 1982)"
         )
     return None
-
-
-def content_digest(zone: Zone) -> bytes:
-    """A digest of all records, whatever their order in the file and the comments around them."""
-    digest = hashlib.blake2b(digest_size=16)
-    for owner, rrsets in sorted(zone.owners()):
-        for rrset in sorted(rrsets):
-            digest.update(b"%b%d %d %d " % (owner, rrset.type, rrset.ttl, len(rrset.rdatas)))
-            for rdata in sorted(rrset.rdatas):
-                digest.update(len(rdata).to_bytes(2, "big") + rdata)
-    return digest.digest()

@@ -15,16 +15,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
-from authdns.answer.executor import COMPILE_WHOLE_NAMES, ServedZone
+from authdns.answer.executor import ServedZone
 from authdns.config import Config, ConfigProblem, ConfiguredZone, Where, expand_zones
 from authdns.server.files import FileSet, list_folder
+from authdns.server.images import Images, is_large
 from authdns.server.log import log
 from authdns.server.watch import Watcher
 from authdns.transfer.policy import Rule
 from authdns.wire import name as names
 from authdns.zone.problem import Place, Problems, Severity
 from authdns.zone.reader import read_zone
-from authdns.zone.zone import Zone
 
 TURN_SECONDS = 0.02  # of reading small zones; then the worker does what else is to be done
 POLL_SECONDS = 5.0  # the net under lost events
@@ -35,7 +35,6 @@ FREEZE_RECORDS = 10_000  # a zone so large is moved out of the garbage collector
 
 Result = TypeVar("Result")
 Loaded = tuple[FileSet, ServedZone | None, Problems, float]  # what was read, the zone or None, problems, seconds
-Images = Callable[[Zone], object | None]  # makes what the engine answers from
 
 
 @dataclass(slots=True)
@@ -146,6 +145,11 @@ class Zones:
         while await self._in_worker(lambda: self._load_some(waiting)):
             pass
 
+    async def tidy(self) -> None:
+        """Removes the images kept of zones that are no more."""
+        if (images := self._images) is not None:
+            await self._in_worker(lambda: images.keep_only(set(self.states)))
+
     async def _in_worker(self, work: Callable[[], Result]) -> Result:
         return await self._loop.run_in_executor(self._worker, work)
 
@@ -217,7 +221,10 @@ class Zones:
             # The engine goes on with the version before until the image is made. Where there is none, a large zone is
             # answered by Python until then, which is sooner.
             imaged = state.served is not None and state.served.image is not None
-            loaded = load_zone(state.configured.file, apex, self._images, large_too=imaged)
+            found = None
+            if self._images is not None and not state.files.signatures:
+                found = find_zone(state.configured.file, apex, self._images)
+            loaded = found or load_zone(state.configured.file, apex, self._images, large_too=imaged)
             self._loop.call_soon_threadsafe(self._loaded, apex, *loaded)
             if time.perf_counter() - begun > TURN_SECONDS:
                 return True
@@ -238,21 +245,25 @@ class Zones:
             gc.freeze()
         state.served, state.loaded_at = served, time.time()
         self._publisher.publish(apex, state)
-        if images is not None and served.image is None and len(served.zone.names) > COMPILE_WHOLE_NAMES:
+        if images is not None and served.image is None and is_large(served.zone):
             self._tasks.add(task := self._loop.create_task(self._image_later(apex, state, served, images)))
             task.add_done_callback(self._tasks.discard)
 
     async def _image_later(self, apex: bytes, state: ZoneState, served: ServedZone, images: Images) -> None:
-        def make() -> object | None:
+        files, problems = state.files, state.problems
+
+        def make() -> ServedZone:
             with _without_collection():
-                return images(served.zone)
+                return images.make(served, files, problems)
 
         try:
-            served.image = await self._in_worker(make)
+            imaged = await self._in_worker(make)
         except Exception:
             log.exception("zone %s/IN: no image could be made, Python answers for it", names.zone_text(apex))
+            return
         if state.served is served and self.states.get(apex) is state:
-            self._publisher.imaged(apex, served)
+            state.served = imaged
+            self._publisher.imaged(apex, imaged)
 
     def _log_problems(self, apex: bytes, problems: Problems) -> None:
         for problem in problems:
@@ -283,13 +294,20 @@ def load_zone(path: str, apex: bytes, images: Images | None = None, *, large_too
                 served = ServedZone(reading.zone)
                 if images is None:
                     served.compile_all()
-                elif large_too or len(reading.zone.names) <= COMPILE_WHOLE_NAMES:
-                    served.image = images(reading.zone)
+                elif large_too or not is_large(reading.zone):
+                    served = images.make(served, files, problems)
         except Exception as error:  # one zone that we cannot handle must not keep the others from being read
             log.exception("zone %s/IN: reading it failed inside the server", names.zone_text(apex))
             served, problems = None, Problems()
             problems.error(Place(path), f"the server failed on this zone, which is its fault: {error!r}")
     return files, served, problems, time.perf_counter() - begun
+
+
+def find_zone(path: str, apex: bytes, images: Images) -> Loaded | None:
+    """What was kept of it, if its files are still the same; blocking."""
+    begun = time.perf_counter()
+    found = images.find(apex, path)
+    return None if found is None else (*found, time.perf_counter() - begun)
 
 
 @contextmanager

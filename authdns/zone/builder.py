@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import cast
 
 from authdns.wire import name as names
-from authdns.wire.rdata import folded, parse_soa
+from authdns.wire.rdata import folded
 from authdns.wire.types import Type, type_to_text
 from authdns.zone.denial import SHA1, Nsec, Nsec3, Parameters, is_hashed, nsec3_parameters
 from authdns.zone.problem import Place, Problems
@@ -125,9 +125,6 @@ class ZoneBuilder:
         if self.problems.errors:
             return None
         apex_rrsets = finished[self.apex]
-        soa_rrset = find_rrset(apex_rrsets, Type.SOA)
-        assert soa_rrset is not None, "_check_apex has seen to it"
-        minimum = parse_soa(soa_rrset.rdatas[0]).minimum
         return Zone(
             apex=self.apex,
             names=MappingProxyType(finished),
@@ -135,8 +132,6 @@ class ZoneBuilder:
             spelling=MappingProxyType(self._spelling),
             cuts=self._cuts(),
             dnames=frozenset(self._dname_owners),
-            soa_rrset=soa_rrset,
-            negative_soa=soa_rrset._replace(ttl=min(soa_rrset.ttl, minimum)),
             nsec3=MappingProxyType(nsec3),
             denial=self._nsec3_chain(apex_rrsets, nsec3) or self._nsec_chain(),
             signed=self._signed,

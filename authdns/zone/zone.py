@@ -53,10 +53,9 @@ class Zone:
 
     `apex` and the keys of `names` are lower-case wire names, the `longest` of so many octets; `spelling` has the owner
     names that the file wrote otherwise. `cuts` are the delegations (NS below the apex, not themselves below another
-    cut), `dnames` the owners of DNAME. `soa_rrset` stands for itself, `negative_soa` is the same with the TTL of
-    negative answers: the smaller of its own and MINIMUM (RFC 2308 §5). `nsec3` holds NSEC3 and the RRSIGs that cover
-    it, by owner; `denial` is the chain that negative answers are proved with, if there is one; `signed` says whether
-    any RRset has an RRSIG. `records` counts RRs.
+    cut), `dnames` the owners of DNAME. `nsec3` holds NSEC3 and the RRSIGs that cover it, by owner; `denial` is the
+    chain that negative answers are proved with, if there is one; `signed` says whether any RRset has an RRSIG.
+    `records` counts RRs.
     """
 
     apex: bytes
@@ -65,12 +64,22 @@ class Zone:
     spelling: Mapping[bytes, bytes]
     cuts: frozenset[bytes]
     dnames: frozenset[bytes]
-    soa_rrset: RRset
-    negative_soa: RRset
     nsec3: Mapping[bytes, RRsets]
     denial: Nsec | Nsec3 | None
     signed: bool
     records: int
+
+    @property
+    def soa_rrset(self) -> RRset:
+        found = self.rrset(self.apex, Type.SOA)
+        assert found is not None, "the builder has seen to it"
+        return found
+
+    @property
+    def negative_soa(self) -> RRset:
+        """With the TTL of negative answers: the smaller of its own and MINIMUM (RFC 2308 §5)."""
+        found = self.soa_rrset
+        return found._replace(ttl=min(found.ttl, parse_soa(found.rdatas[0]).minimum))
 
     @property
     def soa(self) -> Soa:

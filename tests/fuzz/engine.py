@@ -25,6 +25,7 @@ from authdns.answer.native import _native as native
 from authdns.answer.respond import Chaos, Responder
 from authdns.wire.query import HEADER_OCTETS, Query
 from authdns.wire.types import Class, Opcode, Type
+from authdns.zone.zone import RRset
 from tests.fuzz.invariants import OPT, TSIG, Violation, is_request, name_end
 from tests.fuzz.packets import endless
 from tests.fuzz.zones import table
@@ -79,7 +80,7 @@ class Pair:
         self.zones = zones
         self.engine = native.Engine(SEED)
         for apex, served in zones.by_apex.items():
-            image = native.Image(write_image(served.zone), SEED) if isinstance(served, ServedZone) else None
+            image = native.Image(write_image(served.zone), SEED, RRset) if isinstance(served, ServedZone) else None
             self.engine.publish(apex, image)
         self._sides = [(each, each.responder(zones), each.chaos.nsid) for each in transports]
 

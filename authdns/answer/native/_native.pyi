@@ -1,7 +1,12 @@
 from typing import TypedDict, final
 
+from authdns.zone.zone import RRset
+
 DECLINED: int
 DROPPED: int
+
+def checksum(data: bytes | memoryview) -> int:
+    """64 bits, against damage."""
 
 class Counts(TypedDict):
     """`answered`: (rcode, type, number); the type is 0 for all without a name, 65536 without a question. `sizes`: of
@@ -16,9 +21,17 @@ class Counts(TypedDict):
 
 @final
 class Image:
-    """The compiled answers of one zone. Raises ValueError with the reason why it cannot be used."""
+    """The compiled answers of one zone, and its names with their records as instances of `rrset`. Raises ValueError
+    with the reason why it cannot be used."""
 
-    def __new__(cls, data: bytes, seed: int) -> Image: ...
+    def __new__(cls, data: bytes | memoryview, seed: int, rrset: type[RRset]) -> Image: ...
+    def __contains__(self, name: object) -> bool: ...
+    def __len__(self) -> int: ...
+    def get(self, name: bytes) -> tuple[RRset, ...] | None:
+        """The RRsets of a name (lower case), or None if it does not exist."""
+
+    def after(self, name: bytes | None, most: int) -> list[tuple[bytes, tuple[RRset, ...]]]:
+        """The names behind that one (None: from the first on), in the order of the image. Raises KeyError."""
 
 @final
 class Engine:

@@ -37,12 +37,18 @@ struct image {
     unsigned iterations;        /* of NSEC3 */
     unsigned salt_octets;
     const uint8_t *salt;
+    uint32_t existing; /* nodes of names that exist */
+    uint64_t seed;     /* of the index */
 };
 
 /* NULL if the image is sound, else what is wrong with it. It has no `slots` yet. */
 const char *image_load(struct image *image, const uint8_t *data, size_t octets);
 /* Fills the slots: `mask` + 1 of them, all zero before, more than there are nodes. */
 void image_index(struct image *image, uint64_t seed);
+/* The node of a name in lower case that exists, or 0. */
+uint32_t image_find(const struct image *image, const uint8_t *name, unsigned octets);
+/* A checksum against what disks do, not against people. */
+uint64_t checksum(const uint8_t *data, size_t octets);
 
 /* Which zones there are, by apex. Threads read it while one writes: a slot once taken keeps its apex, what may change is
  * a single pointer. */
@@ -146,7 +152,7 @@ static inline void put_net16(uint8_t *at, uint32_t value) {
 
 /* The layout of an image; all numbers are little-endian, offsets are from its start. */
 
-#define IMAGE_MAGIC "authdns\1"
+#define IMAGE_MAGIC "authdns\2"
 
 enum {
     /* the header */
@@ -167,9 +173,17 @@ enum {
     NODE_BELOW = 12, /* VIEWS tables: of the names below it that do not exist; 0: declined */
     NODE_FLAGS = 20,
     NODE_NAME_OCTETS = 21,
-    NODE_NAME = 22,
+    NODE_NAME = 22, /* behind it its records, but for the other two kinds */
 
     NODE_ALONE = 1,
+    NODE_PLAIN = 2, /* its records are those of its own plans without DO, but for the first (others) and last (ANY) */
+
+    /* the records of a name: how many RRsets, 16 bits, and each of them; behind it each rdata, a length in front */
+    RRSET_TYPE = 0,
+    RRSET_RDATAS = 2, /* how many */
+    RRSET_TTL = 4,
+    RRSET_OCTETS = 8,
+    RECORD_FIXED = 12, /* in the body of a plan: pointer, type, class, TTL, RDLENGTH, as on the wire */
 
     /* a table: which plan answers which type; the first entry is for all others */
     TABLE_COUNT = 0,

@@ -3,6 +3,11 @@
 
 #include <string.h>
 
+enum {
+    KNOWN_PLANS = 64, /* those that many names share are looked at once in a while, not for each of them */
+    AHEAD = 16        /* nodes whose slots are fetched while others are filled */
+};
+
 static int inside(const struct image *image, uint64_t at, uint64_t octets) {
     return at <= image->octets && octets <= image->octets - at;
 }
@@ -67,19 +72,15 @@ static int is_suffix(const uint8_t *name, unsigned name_octets, unsigned octets)
     return position + octets == name_octets;
 }
 
-/* `node` is the node that the plan answers for, or, if `below`, for the names below it. */
-static const char *check_plan(const struct image *image, uint64_t at, const uint8_t *node, int below) {
+static const char *check_plan(const struct image *image, uint64_t at) {
     if (!inside(image, at, PLAN_OFFSETS))
         return "a plan is cut off";
     const uint8_t *plan = image->data + at;
     unsigned pointers = get16(plan + PLAN_POINTERS), stops = get16(plan + PLAN_STOPS);
     uint32_t body_octets = get32(plan + PLAN_BODY_OCTETS);
-    unsigned base_octets = get16(plan + PLAN_BASE_OCTETS);
     uint64_t stop_at = at + PLAN_OFFSETS + 2 * (uint64_t)pointers, end = stop_at + STOP_SIZE * (uint64_t)stops;
     if (!inside(image, at, end - at) || !stops)
         return "a plan is cut off, or cannot stop";
-    if (!is_suffix(node + NODE_NAME, node[NODE_NAME_OCTETS], base_octets))
-        return "the base of a plan is no suffix of the name that it is for";
     const uint8_t *stop = image->data + stop_at;
     uint32_t before = 0;
     for (unsigned i = 0; i < stops; i++) {
@@ -93,8 +94,6 @@ static const char *check_plan(const struct image *image, uint64_t at, const uint
     if (!are_pointers(plan + PLAN_OFFSETS, pointers, body_octets))
         return "a pointer is outside the body";
     if (get16(plan + PLAN_OPEN)) {
-        if (!below && base_octets == node[NODE_NAME_OCTETS])
-            return "an open plan denies a name that exists";
         const char *wrong = check_open(image, end, stop, stops, body_octets, &end);
         if (wrong)
             return wrong;
@@ -102,7 +101,9 @@ static const char *check_plan(const struct image *image, uint64_t at, const uint
     return inside(image, end, body_octets) ? NULL : "the body of a plan is cut off";
 }
 
-static const char *check_table(const struct image *image, uint64_t at, const uint8_t *node, int below) {
+/* `node` is the node that the table answers for, or, if `below`, for the names below it; `known` are plans that have been
+ * looked at, each where its offset says. */
+static const char *check_table(const struct image *image, uint64_t at, const uint8_t *node, int below, uint32_t *known) {
     if (!at)
         return NULL;
     if (!inside(image, at, TABLE_ENTRIES))
@@ -112,9 +113,19 @@ static const char *check_table(const struct image *image, uint64_t at, const uin
         return "a table is cut off, or empty";
     for (unsigned i = 0; i < count; i++) {
         uint32_t plan = get32(image->data + at + TABLE_ENTRIES + (size_t)i * ENTRY_OCTETS + ENTRY_PLAN);
-        const char *wrong = plan ? check_plan(image, plan, node, below) : NULL;
-        if (wrong)
-            return wrong;
+        if (!plan)
+            continue;
+        if (known[plan % KNOWN_PLANS] != plan) {
+            const char *wrong = check_plan(image, plan);
+            if (wrong)
+                return wrong;
+            known[plan % KNOWN_PLANS] = plan;
+        }
+        unsigned base_octets = get16(image->data + plan + PLAN_BASE_OCTETS);
+        if (!is_suffix(node + NODE_NAME, node[NODE_NAME_OCTETS], base_octets))
+            return "the base of a plan is no suffix of the name that it is for";
+        if (get16(image->data + plan + PLAN_OPEN) && !below && base_octets == node[NODE_NAME_OCTETS])
+            return "an open plan denies a name that exists";
     }
     return NULL;
 }
@@ -147,7 +158,55 @@ static const char *check_proofs(const struct image *image) {
     return NULL;
 }
 
-static const char *check_node(const struct image *image, uint64_t at) {
+/* Whether a plan of a plain node is records of one type and nothing else, at the question's own name. */
+static int holds_records(const struct image *image, uint32_t at, unsigned type) {
+    const uint8_t *plan = image->data + at;
+    uint32_t left = get32(plan + PLAN_BODY_OCTETS);
+    const uint8_t *record = plan + PLAN_OFFSETS + STOP_SIZE * (size_t)get16(plan + PLAN_STOPS);
+    if (get16(plan + PLAN_POINTERS) || get16(plan + PLAN_OPEN) || !left)
+        return 0;
+    while (left) {
+        if (left < RECORD_FIXED || left - RECORD_FIXED < net16(record + 10) ||
+            net16(record) != (0xC000 | HEADER_OCTETS) || net16(record + 2) != type)
+            return 0;
+        left -= RECORD_FIXED + net16(record + 10);
+        record += RECORD_FIXED + net16(record + 10);
+    }
+    return 1;
+}
+
+static const char *check_plain(const struct image *image, const uint8_t *node) {
+    uint32_t at = get32(node + NODE_AT);
+    unsigned count = at ? get16(image->data + at + TABLE_COUNT) : 0;
+    for (unsigned i = 1; i + 1 < count; i++) {
+        const uint8_t *entry = image->data + at + TABLE_ENTRIES + (size_t)i * ENTRY_OCTETS;
+        if (!get32(entry + ENTRY_PLAN) || !holds_records(image, get32(entry + ENTRY_PLAN), get16(entry + ENTRY_TYPE)))
+            return "a plan of a plain node is not its records";
+    }
+    return count < 3 ? "a plain node has no records" : NULL;
+}
+
+/* The records behind the name of a node that has no other place for them. */
+static const char *check_records(const struct image *image, uint64_t at) {
+    if (!inside(image, at, 2))
+        return "the records of a node are cut off";
+    unsigned rrsets = get16(image->data + at);
+    at += 2;
+    for (unsigned i = 0; i < rrsets; i++) {
+        if (!inside(image, at, RRSET_OCTETS))
+            return "an RRset is cut off";
+        unsigned rdatas = get16(image->data + at + RRSET_RDATAS);
+        at += RRSET_OCTETS;
+        for (unsigned each = 0; each < rdatas; each++) {
+            if (!inside(image, at, 2) || !inside(image, at + 2, get16(image->data + at)))
+                return "a record is cut off";
+            at += 2 + (uint64_t)get16(image->data + at);
+        }
+    }
+    return NULL;
+}
+
+static const char *check_node(const struct image *image, uint64_t at, uint32_t *known) {
     if (!inside(image, at, NODE_NAME))
         return "a node is cut off";
     const uint8_t *node = image->data + at;
@@ -158,31 +217,38 @@ static const char *check_node(const struct image *image, uint64_t at) {
         memcmp(node + NODE_NAME + octets - image->apex_octets, image->apex, image->apex_octets) != 0)
         return "a node is outside the zone";
     for (unsigned view = 0; view < VIEWS; view++) {
-        const char *wrong = check_table(image, get32(node + NODE_AT + 4 * view), node, 0);
+        const char *wrong = check_table(image, get32(node + NODE_AT + 4 * view), node, 0, known);
         if (!wrong)
-            wrong = check_table(image, get32(node + NODE_BELOW + 4 * view), node, 1);
+            wrong = check_table(image, get32(node + NODE_BELOW + 4 * view), node, 1, known);
         if (wrong)
             return wrong;
     }
-    return NULL;
+    if (node[NODE_FLAGS] & NODE_PLAIN)
+        return check_plain(image, node);
+    return node[NODE_FLAGS] & NODE_ALONE ? NULL : check_records(image, at + NODE_NAME + octets);
 }
 
 static const char *check_nodes(struct image *image) {
     uint64_t at = get32(image->data + IMAGE_FIRST_NODE);
+    uint32_t known[KNOWN_PLANS] = {0};
     int apex = 0;
     if (at < IMAGE_APEX)
         return "the nodes begin in the header";
     for (uint32_t i = 0; i < image->nodes; i++) {
-        const char *wrong = check_node(image, at);
+        const char *wrong = check_node(image, at, known);
         if (wrong)
             return wrong;
-        apex |= image->data[at + NODE_NAME_OCTETS] == image->apex_octets && !image->data[at + NODE_FLAGS];
+        int alone = image->data[at + NODE_FLAGS] & NODE_ALONE;
+        apex |= image->data[at + NODE_NAME_OCTETS] == image->apex_octets && !alone;
+        image->existing += !alone;
         uint32_t extent = get32(image->data + at + NODE_EXTENT);
         if (extent < NODE_NAME)
             return "a node has no extent";
         at += extent;
     }
-    return apex ? NULL : "there is no apex";
+    if (!apex)
+        return "there is no apex";
+    return at == image->octets ? NULL : "the nodes do not end where the image does";
 }
 
 const char *image_load(struct image *image, const uint8_t *data, size_t octets) {
@@ -222,9 +288,47 @@ static void place(struct image *image, uint32_t node, uint64_t hash) {
 }
 
 void image_index(struct image *image, uint64_t seed) {
-    uint32_t at = get32(image->data + IMAGE_FIRST_NODE);
-    for (uint32_t i = 0; i < image->nodes; i++) {
-        place(image, at, hash_name(seed, image->data + at + NODE_NAME));
+    image->seed = seed;
+    uint32_t at = get32(image->data + IMAGE_FIRST_NODE), nodes[AHEAD];
+    uint64_t hashes[AHEAD];
+    for (uint32_t i = 0; i < image->nodes + AHEAD; i++) {
+        if (i >= AHEAD)
+            place(image, nodes[i % AHEAD], hashes[i % AHEAD]);
+        if (i >= image->nodes)
+            continue;
+        nodes[i % AHEAD] = at;
+        hashes[i % AHEAD] = hash_name(seed, image->data + at + NODE_NAME);
+        __builtin_prefetch(&image->slots[(uint32_t)hashes[i % AHEAD] & image->mask], 1);
         at += get32(image->data + at + NODE_EXTENT);
     }
+}
+
+uint32_t image_find(const struct image *image, const uint8_t *name, unsigned octets) {
+    uint64_t hash = hash_name(image->seed, name);
+    uint32_t at = (uint32_t)hash & image->mask;
+    for (; image->slots[at].node; at = (at + 1) & image->mask) {
+        const uint8_t *node = image->data + image->slots[at].node;
+        if (image->slots[at].tag == (uint32_t)(hash >> 32) && node[NODE_NAME_OCTETS] == octets &&
+            !memcmp(node + NODE_NAME, name, octets))
+            return node[NODE_FLAGS] & NODE_ALONE ? 0 : image->slots[at].node;
+    }
+    return 0;
+}
+
+uint64_t checksum(const uint8_t *data, size_t octets) {
+    enum { LANES = 4 };
+    uint64_t lanes[LANES] = {1, 2, 3, 4}, sum = octets;
+    const uint8_t *end = data + octets / (8 * LANES) * (8 * LANES);
+    for (; data < end; data += 8 * LANES)
+        for (unsigned lane = 0; lane < LANES; lane++) {
+            uint64_t word;
+            memcpy(&word, data + 8 * lane, 8);
+            lanes[lane] = (lanes[lane] ^ word) * 0x9e3779b97f4a7c15u; /* odd: no bit is lost */
+            lanes[lane] ^= lanes[lane] >> 32;
+        }
+    for (unsigned lane = 0; lane < LANES; lane++)
+        sum = (sum ^ lanes[lane]) * 0x9e3779b97f4a7c15u;
+    for (size_t i = 0; i < octets % (8 * LANES); i++)
+        sum = (sum ^ data[i]) * 0x9e3779b97f4a7c15u;
+    return sum ^ sum >> 32;
 }

@@ -19,18 +19,24 @@ typedef struct {
     PyObject_HEAD
     Py_buffer buffer;
     struct image image;
+    PyObject *rrset; /* the class of RRsets, a tuple */
 } Image;
 
 static PyObject *image_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
-    static char *names[] = {"data", "seed", NULL};
-    PyObject *data;
+    static char *names[] = {"data", "seed", "rrset", NULL};
+    PyObject *data, *rrset;
     unsigned long long seed;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OK", names, &data, &seed))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OKO!", names, &data, &seed, &PyType_Type, &rrset))
         return NULL;
+    if (!PyType_IsSubtype((PyTypeObject *)rrset, &PyTuple_Type)) {
+        PyErr_SetString(PyExc_TypeError, "an RRset is a tuple");
+        return NULL;
+    }
     allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
     Image *self = (Image *)allocate(type, 0);
     if (!self)
         return NULL;
+    self->rrset = Py_NewRef(rrset);
     if (PyObject_GetBuffer(data, &self->buffer, PyBUF_SIMPLE) < 0) {
         Py_DECREF(self);
         return NULL;
@@ -64,15 +70,154 @@ static void image_dealloc(Image *self) {
     PyTypeObject *type = Py_TYPE((PyObject *)self);
     free(self->image.slots);
     PyBuffer_Release(&self->buffer);
+    Py_XDECREF(self->rrset);
     freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
     release(self);
     Py_DECREF(type);
 }
 
+/* An RRset, of which `rdatas` is stolen. */
+static PyObject *rrset_of(const Image *self, unsigned type, uint32_t ttl, PyObject *rdatas) {
+    if (!rdatas)
+        return NULL;
+    PyObject *fields = Py_BuildValue("(IIN)", type, (unsigned)ttl, rdatas), *arguments = fields ? PyTuple_New(1) : NULL;
+    if (!arguments) {
+        Py_XDECREF(fields);
+        return NULL;
+    }
+    PyTuple_SetItem(arguments, 0, fields);
+    newfunc new_tuple = (newfunc)PyType_GetSlot(&PyTuple_Type, Py_tp_new); /* what a NamedTuple's own one ends in */
+    PyObject *rrset = new_tuple((PyTypeObject *)self->rrset, arguments, NULL);
+    Py_DECREF(arguments);
+    return rrset;
+}
+
+/* `count` of them, each behind `skip` octets and a length (of 16 bits, as read by `get`). */
+static PyObject *rdatas_at(const uint8_t *at, unsigned count, unsigned skip, uint32_t (*get)(const uint8_t *),
+                           const uint8_t **end) {
+    PyObject *rdatas = PyTuple_New(count);
+    for (unsigned i = 0; rdatas && i < count; i++) {
+        unsigned octets = get(at + skip);
+        PyObject *rdata = PyBytes_FromStringAndSize((const char *)at + skip + 2, octets);
+        if (!rdata)
+            Py_CLEAR(rdatas);
+        else
+            PyTuple_SetItem(rdatas, i, rdata);
+        at += skip + 2 + octets;
+    }
+    *end = at;
+    return rdatas;
+}
+
+/* What a plan of a plain node holds. */
+static PyObject *rrset_of_plan(const Image *self, const uint8_t *entry) {
+    const uint8_t *plan = self->image.data + get32(entry + ENTRY_PLAN), *end;
+    const uint8_t *stop = plan + PLAN_OFFSETS, *last = stop + STOP_SIZE * (get16(plan + PLAN_STOPS) - 1u);
+    const uint8_t *body = last + STOP_SIZE;
+    unsigned count = 0;
+    for (uint32_t at = 0; at < get32(plan + PLAN_BODY_OCTETS); at += RECORD_FIXED + net16(body + at + 10))
+        count++;
+    uint32_t ttl = net16(body + 6) << 16 | net16(body + 8);
+    return rrset_of(self, get16(entry + ENTRY_TYPE), ttl, rdatas_at(body, count, RECORD_FIXED - 2, net16, &end));
+}
+
+/* The RRsets of a node. */
+static PyObject *rrsets_of(const Image *self, const uint8_t *node) {
+    const uint8_t *at = node + NODE_NAME + node[NODE_NAME_OCTETS];
+    int plain = node[NODE_FLAGS] & NODE_PLAIN;
+    unsigned count;
+    if (plain) {
+        at = self->image.data + get32(node + NODE_AT);
+        count = get16(at + TABLE_COUNT) - 2; /* without "others" and ANY */
+        at += TABLE_ENTRIES + ENTRY_OCTETS;
+    } else {
+        count = get16(at);
+        at += 2;
+    }
+    PyObject *rrsets = PyTuple_New(count);
+    for (unsigned i = 0; rrsets && i < count; i++) {
+        PyObject *rrset;
+        if (plain) {
+            rrset = rrset_of_plan(self, at);
+            at += ENTRY_OCTETS;
+        } else {
+            const uint8_t *head = at;
+            PyObject *rdatas = rdatas_at(head + RRSET_OCTETS, get16(head + RRSET_RDATAS), 0, get16, &at);
+            rrset = rrset_of(self, get16(head + RRSET_TYPE), get32(head + RRSET_TTL), rdatas);
+        }
+        if (!rrset)
+            Py_CLEAR(rrsets);
+        else
+            PyTuple_SetItem(rrsets, i, rrset);
+    }
+    return rrsets;
+}
+
+/* The node of a name that exists, or NULL; what is no name in lower case is nowhere. */
+static const uint8_t *node_of(const Image *self, PyObject *name) {
+    char *octets;
+    Py_ssize_t length, position = 0;
+    if (!PyBytes_Check(name) || PyBytes_AsStringAndSize(name, &octets, &length) < 0 || length > MAX_NAME_OCTETS)
+        return NULL;
+    while (position < length && octets[position] > 0 && octets[position] <= MAX_LABEL_OCTETS)
+        position += octets[position] + 1;
+    if (position + 1 != length || octets[position])
+        return NULL;
+    uint32_t node = image_find(&self->image, (const uint8_t *)octets, (unsigned)length);
+    return node ? self->image.data + node : NULL;
+}
+
+static PyObject *image_get(Image *self, PyObject *name) {
+    const uint8_t *node = node_of(self, name);
+    return node ? rrsets_of(self, node) : Py_NewRef(Py_None);
+}
+
+static PyObject *image_after(Image *self, PyObject *args) {
+    PyObject *name;
+    Py_ssize_t most;
+    if (!PyArg_ParseTuple(args, "On", &name, &most))
+        return NULL;
+    const uint8_t *data = self->image.data, *end = data + self->image.octets;
+    const uint8_t *node = data + get32(data + IMAGE_FIRST_NODE);
+    if (name != Py_None) {
+        node = node_of(self, name);
+        if (!node) {
+            PyErr_SetString(PyExc_KeyError, "there is no such name");
+            return NULL;
+        }
+        node += get32(node + NODE_EXTENT);
+    }
+    PyObject *found = PyList_New(0);
+    /* Those that stand alone come last. */
+    for (; found && most-- > 0 && node < end && !(node[NODE_FLAGS] & NODE_ALONE); node += get32(node + NODE_EXTENT)) {
+        PyObject *rrsets = rrsets_of(self, node);
+        PyObject *row = !rrsets ? NULL
+                                : Py_BuildValue("(y#N)", (const char *)node + NODE_NAME,
+                                                (Py_ssize_t)node[NODE_NAME_OCTETS], rrsets);
+        if (!row || PyList_Append(found, row) < 0)
+            Py_CLEAR(found);
+        Py_XDECREF(row);
+    }
+    return found;
+}
+
+static int image_contains(Image *self, PyObject *name) { return node_of(self, name) != NULL; }
+
+static Py_ssize_t image_length(Image *self) { return (Py_ssize_t)self->image.existing; }
+
+static PyMethodDef image_methods[] = {
+    {"get", (PyCFunction)image_get, METH_O, "get(name): the RRsets of a name, or None if it does not exist."},
+    {"after", (PyCFunction)image_after, METH_VARARGS,
+     "after(name, most): the names behind that one (None: from the first on) with their RRsets."},
+    {NULL, NULL, 0, NULL},
+};
 static PyType_Slot image_slots[] = {
     {Py_tp_new, image_new},
     {Py_tp_dealloc, image_dealloc},
-    {Py_tp_doc, "Image(data, seed): the compiled answers of one zone. ValueError says why it cannot be used."},
+    {Py_tp_methods, image_methods},
+    {Py_sq_contains, image_contains},
+    {Py_sq_length, image_length},
+    {Py_tp_doc, "Image(data, seed, rrset): the compiled answers of one zone. ValueError says why it cannot be used."},
     {0, NULL},
 };
 static PyType_Spec image_spec = {"authdns.answer.native._native.Image", sizeof(Image), 0, Py_TPFLAGS_DEFAULT, image_slots};
@@ -425,8 +570,25 @@ static int module_exec(PyObject *module) {
     return failed ? -1 : 0;
 }
 
+static PyObject *module_checksum(PyObject *module, PyObject *data) {
+    Py_buffer buffer;
+    (void)module;
+    if (PyObject_GetBuffer(data, &buffer, PyBUF_SIMPLE) < 0)
+        return NULL;
+    uint64_t sum;
+    Py_BEGIN_ALLOW_THREADS
+    sum = checksum(buffer.buf, (size_t)buffer.len);
+    Py_END_ALLOW_THREADS
+    PyBuffer_Release(&buffer);
+    return PyLong_FromUnsignedLongLong(sum);
+}
+
+static PyMethodDef module_methods[] = {
+    {"checksum", module_checksum, METH_O, "checksum(data): 64 bits, against damage."},
+    {NULL, NULL, 0, NULL},
+};
 static PyModuleDef_Slot module_slots[] = {{Py_mod_exec, module_exec}, {0, NULL}};
-static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_native", "The engine of authdns.", 0, NULL, module_slots,
+static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_native", "The engine of authdns.", 0, module_methods, module_slots,
                                     NULL, NULL, NULL};
 
 PyMODINIT_FUNC PyInit__native(void) { return PyModuleDef_Init(&module); }

@@ -1,5 +1,9 @@
 """The compiled answers are the semantics: for every query, byte for byte."""
 
+import gc
+import weakref
+from dataclasses import replace
+
 import dns.message
 import pytest
 from hypothesis import given, settings
@@ -350,3 +354,32 @@ def test_a_dname_that_a_chain_ends_at_is_not_sent_twice(rrtype: Type) -> None:
     zone = zone_from_records("example.com.", signed(records, "nsec"))
     answer = lookup(zone, names.from_text("q.q.c.example.com."), rrtype, True).answer
     assert len(answer) == len(set(answer))
+
+
+@pytest.mark.parametrize("how", [None, *SIGNED])
+def test_a_version_that_was_replaced_is_freed_at_once(how: str | None) -> None:
+    """Not by the garbage collector: large zones are hidden from it."""
+
+    class Names(dict[bytes, RRsets]):
+        """One that can be watched."""
+
+    records = [
+        ("example.com.", 60, "SOA", SOA),
+        ("example.com.", 60, "NS", "ns.example.com."),
+        ("*.example.com.", 60, "A", "192.0.2.1"),
+    ]
+    zone = zone_from_records("example.com.", records if how is None else signed(records, how))
+    watched = Names(zone.names)
+    there = weakref.ref(watched)
+    served = ServedZone(replace(zone, names=watched))
+    del watched
+    served.compile_all()
+    table = ZoneTable()
+    table.publish(zone.apex, served)
+    gc.disable()
+    try:
+        served = ServedZone(zone)
+        table.publish(zone.apex, served)
+        assert there() is None
+    finally:
+        gc.enable()

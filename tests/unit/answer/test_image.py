@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterable
 import pytest
 
 pytest.importorskip("authdns.answer.native._native", reason="the engine was not built")
+from authdns.answer.image import ImageNames
 from authdns.answer.native import _native as native
 from authdns.wire import name as names
+from authdns.zone.zone import RRset
 from tests.fuzz.images import CHANGES, cut_off, queries, small_images, small_zones
 
 SEED = 4711
@@ -25,11 +27,14 @@ def outcomes(how: str, variants: Iterable[bytes], random_: random.Random) -> Cou
     found: Counter[str] = Counter()
     for variant in variants:
         try:
-            image = native.Image(variant, SEED)
+            image = native.Image(variant, SEED, RRset)
         except ValueError as error:
             found[str(error)] += 1
             continue
         found[""] += 1
+        for name, _ in image.after(None, len(image)):
+            assert name in image
+            image.get(name)
         engine = native.Engine(SEED)
         engine.publish(APEX, image)
         for packet in random_.sample(queries(how), QUERIES):
@@ -47,7 +52,7 @@ def test_the_images_as_they_are() -> None:
     for how, image in small_images().items():
         assert len(image) < 16384, how
         engine = native.Engine(SEED)
-        engine.publish(APEX, native.Image(image, SEED))
+        engine.publish(APEX, native.Image(image, SEED, RRset))
         answered = Counter(isinstance(engine.respond(packet), bytes) for packet in queries(how))
         assert answered[True] > 10 * answered[False], how
 
@@ -70,7 +75,7 @@ def header_with(how: str, at: int, octets: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("how", "at", "octets", "wrong"),
     [
-        ("plain", 0, b"authdns\2", "another version"),
+        ("plain", 0, b"authdns\3", "another version"),
         ("plain", 8, b"\0\0\0\0", "cut off"),
         ("plain", 12, b"\0\0\0\0", "no apex"),
         ("plain", 12, b"\xff\xff\xff\xff", "cut off"),
@@ -86,22 +91,40 @@ def header_with(how: str, at: int, octets: bytes) -> bytes:
 )
 def test_headers_that_are_refused(how: str, at: int, octets: bytes, wrong: str) -> None:
     with pytest.raises(ValueError, match=wrong):
-        native.Image(header_with(how, at, octets), SEED)
+        native.Image(header_with(how, at, octets), SEED, RRset)
 
 
 def test_a_node_that_ends_like_the_apex_is_not_in_the_zone() -> None:
     """example.com. at the end of a label's octets, not at a label."""
     image = small_images()["plain"]
     ns1 = names.from_text("ns1.example.com.")
-    assert image.count(b"\0\x11" + ns1) == 1  # flags, length, name of the node
-    changed = image.replace(b"\0\x11" + ns1, b"\0\x11\x0f" + ns1[1:])
+    assert image.count(b"\2\x11" + ns1) == 1  # flags, length, name of the node
+    changed = image.replace(b"\2\x11" + ns1, b"\2\x11\x0f" + ns1[1:])
     with pytest.raises(ValueError, match="outside the zone"):
-        native.Image(changed, SEED)
+        native.Image(changed, SEED, RRset)
+
+
+@pytest.mark.parametrize("how", small_zones())
+def test_a_zone_is_read_back_from_its_image(how: str) -> None:
+    zone = small_zones()[how]
+    read = ImageNames(native.Image(small_images()[how], SEED, RRset))
+    assert list(read.items()) == list(zone.names.items())
+    assert list(read) == list(zone.names)
+    assert len(read) == len(zone.names)
+    for name, rrsets in zone.names.items():
+        assert name in read
+        assert read[name] == rrsets
+        assert all(type(rrset) is RRset for rrset in read[name])
+        below = b"\1q" + name
+        assert (below in read) == (below in zone.names)
+        assert read.get(below) == zone.names.get(below)
+    for other in (b"", b"\0", b"\3com", b"\xff", b"\7example\3com", names.from_text("EXAMPLE.com."), None):
+        assert other not in read
 
 
 @pytest.mark.parametrize(("payload", "nsid"), [(0, b""), (511, b""), (512, b"\0\3\0\x81" + bytes(129))])
 def test_limits_that_leave_no_room_are_declined(payload: int, nsid: bytes) -> None:
     engine = native.Engine(SEED)
-    engine.publish(APEX, native.Image(small_images()["plain"], SEED))
+    engine.publish(APEX, native.Image(small_images()["plain"], SEED, RRset))
     for packet in queries("plain"):
         assert engine.respond(packet, payload, False, nsid) == native.DECLINED

@@ -11,7 +11,7 @@ from authdns.answer.image import write_image
 from authdns.answer.respond import Responder
 from authdns.wire import name as names
 from authdns.wire.types import type_from_text
-from authdns.zone.zone import Zone
+from authdns.zone.zone import RRset, Zone
 from tests.unit.answer.hostile import MAX_UDP_OCTETS, WORST, odd_packets, plain_queries, responder, zones
 from tests.unit.answer.packets import opt, query
 from tests.unit.answer.zones import (
@@ -33,7 +33,7 @@ SEED = 0x1234_5678_9ABC_DEF0
 def engine_for(*served: Zone) -> native.Engine:
     engine = native.Engine(SEED)
     for zone in served:
-        engine.publish(zone.apex, native.Image(write_image(zone), SEED))
+        engine.publish(zone.apex, native.Image(write_image(zone), SEED, RRset))
     return engine
 
 

@@ -2,9 +2,10 @@
 
 import pytest
 
-from authdns.server.publish import Change, compare, content_digest, warning
+from authdns.server.publish import Change, compare, warning
 from authdns.store import Served
 from authdns.wire import name as names
+from authdns.zone.digest import content_digest
 from tests.unit.answer.zones import zone_from_text
 
 APEX = names.from_text("example.com.")

@@ -1,0 +1,173 @@
+"""Images of zones for the engine: made here, and those of large zones kept in the state folder, so that a restart need
+neither read nor compile a zone whose files are the same.
+
+A kept image is a file of its own: a head, the image, and what else the Zone holds. It is taken only if this very
+program made it, no octet of it is damaged, and every file that the zone was read from has the same content as then. In
+all other cases the zone is read: a kept image is never needed.
+"""
+
+import hashlib
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from struct import Struct
+
+import authdns
+from authdns.answer.executor import COMPILE_WHOLE_NAMES, ServedZone
+from authdns.answer.image import Image, ImageNames, write_image
+from authdns.server.engine import NativeEngine
+from authdns.server.files import FileSet
+from authdns.server.log import log
+from authdns.wire import name as names
+from authdns.zone import packed
+from authdns.zone.digest import content_digest
+from authdns.zone.problem import Problems
+from authdns.zone.zone import Zone
+
+_SUFFIX = ".image"
+_HEAD = Struct("<8s16sQQQQ")  # magic, who made it; of the image and of the rest: octets, checksum
+_MAGIC = b"authdns\1"
+_CODE = ("wire", "zone", "answer", "answer/native")  # decides what is in an image
+
+
+class Images:
+    """Used by the worker thread alone. What is kept is in `folder`."""
+
+    def __init__(self, engine: NativeEngine, folder: Path) -> None:
+        self._engine = engine
+        self._folder = folder
+        self._maker = _maker()
+
+    def make(self, served: ServedZone, files: FileSet, problems: Problems) -> ServedZone:
+        """The zone with an image; as it is, with the reason in the log, if there can be none. A large zone is kept for
+        the next start, and is not held twice: its names are then read from the image."""
+        zone = served.zone
+        try:
+            octets = write_image(zone)
+            image = self._engine.load(octets)
+        except (OverflowError, ValueError, MemoryError) as error:
+            log.error("zone %s/IN: Python answers for it, not the engine: %s", names.zone_text(zone.apex), error)
+            return served
+        if not is_large(zone):
+            served.image = image
+            return served
+        digest = served.digest or content_digest(zone)
+        try:
+            self._keep(zone, octets, digest, files, problems)
+        except OSError as error:
+            log.warning(
+                "zone %s/IN: its image cannot be kept in %s: %s; the next start will take longer",
+                names.zone_text(zone.apex),
+                self._folder,
+                error.strerror or error,
+            )
+        return _on_image(zone, image, digest)
+
+    def find(self, apex: bytes, path: str) -> tuple[FileSet, ServedZone, Problems] | None:
+        """What was kept of a zone, if the zone file at `path` and all that it includes are the same."""
+        kept = self._path(apex)
+        try:
+            content = kept.read_bytes()
+            head = _HEAD.unpack_from(content)
+            if head[:2] != (_MAGIC, self._maker):
+                return None
+            _, _, image_octets, image_sum, rest_octets, rest_sum = head
+            image = memoryview(content)[_HEAD.size :][:image_octets]
+            rest = memoryview(content)[_HEAD.size + image_octets :]
+            if len(rest) != rest_octets or self._engine.checksum(rest) != rest_sum:
+                raise ValueError("the end is not what was written")
+            plain = packed.unpack(rest)
+            if (plain["zone"]["apex"], plain["path"]) != (apex, path):
+                return None
+            files = FileSet()
+            with ThreadPoolExecutor(1) as pool:  # each takes some hundredths of a second for a million records
+                same = pool.submit(_are_same, files, plain["hashes"])
+                if self._engine.checksum(image) != image_sum:
+                    raise ValueError("the image is not what was written")
+                loaded = self._engine.load(image)
+            if not same.result():
+                return None
+            zone = packed.unpack_zone(plain["zone"], ImageNames(loaded))
+            return files, _on_image(zone, loaded, plain["digest"]), packed.unpack_problems(plain["problems"])
+        except FileNotFoundError:
+            return None
+        except Exception as error:
+            log.warning("zone %s/IN: the image in %s is damaged: %s", names.zone_text(apex), kept, error)
+            return None
+
+    def keep_only(self, apexes: set[bytes]) -> None:
+        """Removes what belongs to other zones, or was not finished."""
+        wanted = {self._path(apex).name for apex in apexes}
+        with suppress(OSError):
+            for entry in os.scandir(self._folder):
+                if entry.name not in wanted:
+                    with suppress(OSError):
+                        os.unlink(entry.path)
+
+    def _keep(self, zone: Zone, octets: bytes, digest: bytes, files: FileSet, problems: Problems) -> None:
+        plain = {
+            "path": next(iter(files.signatures)),
+            "hashes": list(files.hashes.items()),
+            "zone": packed.pack_zone(zone),
+            "digest": digest,
+            "problems": packed.pack_problems(problems),
+        }
+        rest = packed.pack(plain)
+        sums = (len(octets), self._engine.checksum(octets), len(rest), self._engine.checksum(rest))
+        self._folder.mkdir(exist_ok=True, mode=0o700)
+        path = self._path(zone.apex)
+        new = path.with_suffix(".new")
+        try:
+            with open(new, "wb") as file:
+                file.writelines((_HEAD.pack(_MAGIC, self._maker, *sums), octets, rest))
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(new, path)
+        except OSError:
+            with suppress(OSError):
+                new.unlink()
+            raise
+        folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def _path(self, apex: bytes) -> Path:
+        """A name of a zone may be longer than one of a file, and strange."""
+        return self._folder / f"{hashlib.blake2b(apex, digest_size=16).hexdigest()}{_SUFFIX}"
+
+
+def is_large(zone: Zone) -> bool:
+    """Whether Python should answer for it until its image is made, and the image be kept."""
+    return len(zone.names) > COMPILE_WHOLE_NAMES
+
+
+def _on_image(zone: Zone, image: Image, digest: bytes) -> ServedZone:
+    served = ServedZone(replace(zone, names=ImageNames(image)))
+    served.image = image
+    served.digest = digest
+    return served
+
+
+def _are_same(files: FileSet, hashes: list[tuple[str, bytes]]) -> bool:
+    """Whether all files have these contents; `files` has read them then."""
+    with suppress(OSError):
+        for path, _ in hashes:
+            files.load(path)
+    return files.hashes == dict(hashes)
+
+
+def _maker() -> bytes:
+    """Another program may lay an image out in another way, or answer otherwise."""
+    digest = hashlib.blake2b(f"{authdns.__version__} {sys.version}".encode(), digest_size=16)
+    folder = Path(authdns.__file__).parent
+    for package in _CODE:
+        for path in sorted((folder / package).iterdir()):
+            if path.suffix in (".py", ".so"):
+                found = path.stat()
+                digest.update(f"{path.name} {found.st_size} {found.st_mtime_ns} ".encode())
+    return digest.digest()
