@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from authdns.answer.executor import COMPILE_WHOLE_NAMES
+from authdns.answer.executor import COMPILE_WHOLE_NAMES, ServedZone
+from authdns.answer.image import ImageNames
 from authdns.server.engine import NoEngine, load_native
-from tests.peers import Zone, wait_until
+from authdns.wire import name as names
+from tests.peers import Zone, axfr, wait_until
 from tests.scenario.tools import (
     SECONDS,
     LocalServer,
@@ -173,6 +175,33 @@ def test_a_large_zone_is_answered_by_python_until_its_image_is_made(tmp_path: Pa
     write_zone(file, 2, "www A 192.0.2.2", *hosts(COMPILE_WHOLE_NAMES + 1))
     while addresses_of(server.endpoint, "www.example.com") != {"192.0.2.2"}:
         assert by_engine()
+
+
+def test_a_large_zone_that_is_the_same_is_not_read_again_at_the_next_start(tmp_path: Path, stack: ExitStack) -> None:
+    file = write_zone(tmp_path / "zone", 1, "www A 192.0.2.1", *hosts(COMPILE_WHOLE_NAMES + 1))
+    zones = [{"zone": "example.com", "file": str(file), "allow-transfer": "127.0.0.1"}]
+
+    def served(server: LocalServer) -> ServedZone:
+        wait_until(lambda: rcode(over_udp(server.endpoint, question("www.example.com"))) == 0, "the zone", SECONDS)
+        found = server.app._zones.states[names.from_text("example.com.")].served
+        assert found is not None
+        return found
+
+    with LocalServer(tmp_path / "server", zones, more=NATIVE) as server:
+        records = len(served(server).zone.names)
+        first = axfr(server.endpoint, "example.com")
+        wait_until(lambda: list(tmp_path.rglob("*.image")), "an image that is kept", SECONDS)
+    assert records > COMPILE_WHOLE_NAMES
+    with LocalServer(tmp_path / "server", zones, more=NATIVE) as server:
+        assert isinstance(served(server).zone.names, ImageNames)
+        assert axfr(server.endpoint, "example.com") == first
+        assert addresses_of(server.endpoint, "www.example.com") == {"192.0.2.1"}
+    (kept,) = tmp_path.rglob("*.image")
+    kept.write_bytes(kept.read_bytes()[:-1])
+    with LocalServer(tmp_path / "server", zones, more=NATIVE) as server:
+        served(server)
+        server.wait_for_log("is damaged")
+        assert axfr(server.endpoint, "example.com") == first
 
 
 def test_a_zone_that_is_withdrawn_is_refused(tmp_path: Path, stack: ExitStack) -> None:

@@ -229,7 +229,8 @@ def test_every_value_that_dnspython_writes_is_read_again(value: tuple[str, bytes
     word, wire = value
     text = dns.rdata.from_wire(IN, dns.rdatatype.from_text(word), wire, 0, len(wire)).to_text()
     if folded:  # as dnssec-signzone does
-        head, *rest = text.rsplit(" ", 1) if word != "CAA" else [text]
+        # The last word of CAA is quoted; a salt has no blanks in it (RFC 5155 §4.3).
+        head, *rest = text.rsplit(" ", 1) if word not in ("CAA", "NSEC3PARAM") else [text]
         text = "(\n ".join([f"{head} ", "\n ".join(chunks("".join(rest)))]) + " )"
     assert added(f"x {word} {text}") == {("x.example.com.", 300, word, wire)}
 
