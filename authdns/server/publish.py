@@ -6,6 +6,7 @@ remembered for the next start, and what the operator hears about a serial that w
 
 import asyncio
 import sqlite3
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from enum import Enum
 
@@ -34,6 +35,7 @@ class Publisher:
         self._counters = counters
         self._worker = worker
         self._loop = asyncio.get_running_loop()
+        self._published: deque[tuple[bytes, ServedZone, ZonePolicy]] = deque()  # to be compared with what was before
         notify.on_end(self._notify_ended)
 
     def coming(self, apex: bytes) -> None:
@@ -53,7 +55,9 @@ class Publisher:
             served.zone.records,
             state.load_seconds * 1000,
         )
-        self._worker.submit(self._compare, apex, served, state.configured.policy)
+        self._published.append((apex, served, state.configured.policy))
+        if len(self._published) == 1:  # else the worker will come to it: thousands may be read at a start
+            self._worker.submit(self._compare_all)
 
     def imaged(self, apex: bytes, served: ServedZone) -> None:
         """The engine can answer for it now."""
@@ -75,8 +79,18 @@ class Publisher:
         self._notify.forget(apex)
         log.info("zone %s/IN: no longer configured, no longer served", names.zone_text(apex))
 
-    def _compare(self, apex: bytes, served: ServedZone, policy: ZonePolicy) -> None:
-        """In the worker: what was served before decides whether secondaries are told."""
+    def _compare_all(self) -> None:
+        """In the worker."""
+        changed = []
+        while self._published:
+            apex, served, policy = self._published[0]
+            if self._is_news(apex, served):
+                changed.append((apex, served, policy))
+            self._published.popleft()
+        self._loop.call_soon_threadsafe(self._announce_all, changed)
+
+    def _is_news(self, apex: bytes, served: ServedZone) -> bool:
+        """What was served before decides whether secondaries are told."""
         zone = served.zone
         serial = zone.soa.serial
         try:
@@ -88,10 +102,10 @@ class Publisher:
             if change in (Change.FIRST, Change.NEWER):
                 self._remember(apex, Served(serial, digest, announced=False))
             unfinished = change is Change.SAME and last is not None and not last.announced
-            if change in (Change.FIRST, Change.NEWER) or unfinished:
-                self._loop.call_soon_threadsafe(self._announce, apex, served, policy)
+            return change in (Change.FIRST, Change.NEWER) or unfinished
         except Exception:
             log.exception("zone %s/IN: could not compare it with what was served before", names.zone_text(apex))
+            return False
 
     def _last(self, apex: bytes) -> Served | None:
         try:
@@ -107,9 +121,10 @@ class Publisher:
         except sqlite3.Error as error:
             log.error("cannot write %s: %s", self._store.path, error)
 
-    def _announce(self, apex: bytes, served: ServedZone, policy: ZonePolicy) -> None:
-        if self._table.by_apex.get(apex) is served:
-            self._notify.announce(served.zone, policy)
+    def _announce_all(self, changed: list[tuple[bytes, ServedZone, ZonePolicy]]) -> None:
+        for apex, served, policy in changed:
+            if self._table.by_apex.get(apex) is served:
+                self._notify.announce(served.zone, policy)
 
     def _notify_ended(self, outcome: Outcome, done: bool) -> None:
         """`done`: no NOTIFY for the zone is under way any more."""

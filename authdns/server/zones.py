@@ -216,6 +216,7 @@ class Zones:
         """In the worker, and not only one: to go there and back for each costs as much as reading a small zone. False
         if there are no more."""
         begun = time.perf_counter()
+        some: list[tuple[bytes, Loaded]] = []
         for apex in apexes:
             state = self.states[apex]
             # The engine goes on with the version before until the image is made. Where there is none, a large zone is
@@ -224,11 +225,16 @@ class Zones:
             found = None
             if self._images is not None and not state.files.signatures:
                 found = find_zone(state.configured.file, apex, self._images)
-            loaded = found or load_zone(state.configured.file, apex, self._images, large_too=imaged)
-            self._loop.call_soon_threadsafe(self._loaded, apex, *loaded)
+            some.append((apex, found or load_zone(state.configured.file, apex, self._images, large_too=imaged)))
             if time.perf_counter() - begun > TURN_SECONDS:
-                return True
-        return False
+                break
+        if some:
+            self._loop.call_soon_threadsafe(self._all_loaded, some)
+        return bool(some)
+
+    def _all_loaded(self, some: list[tuple[bytes, Loaded]]) -> None:
+        for apex, loaded in some:
+            self._loaded(apex, *loaded)
 
     def _loaded(
         self, apex: bytes, files: FileSet, served: ServedZone | None, problems: Problems, seconds: float
