@@ -9,6 +9,7 @@ import asyncio
 import gc
 import os
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -87,6 +88,7 @@ class Zones:
         self._wanted = asyncio.Event()
         self._reported: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._loaded: deque[tuple[bytes, Loaded]] = deque()  # from the worker
         self._looked_seconds = 0.0  # that the last pass took to find out what changed
         self._unreadable: set[str] = set()
         self.watcher = Watcher(self.wake)
@@ -142,8 +144,15 @@ class Zones:
     async def load(self, apexes: Iterable[bytes]) -> None:
         """Reads these zones, one after the other."""
         waiting = iter(apexes)
-        while await self._in_worker(lambda: self._load_some(waiting)):
-            pass
+        more = True
+        while more:
+            turn = self._loop.run_in_executor(self._worker, self._load_some, waiting)
+            while not turn.done():  # what was read before a large zone does not wait for it
+                await asyncio.wait((turn,), timeout=TURN_SECONDS)
+                while self._loaded:
+                    apex, loaded = self._loaded.popleft()
+                    self._take(apex, *loaded)
+            more = turn.result()
 
     async def tidy(self) -> None:
         """Removes the images kept of zones that are no more."""
@@ -213,10 +222,9 @@ class Zones:
         self.watcher.watch(_folders_of(paths))
 
     def _load_some(self, apexes: Iterator[bytes]) -> bool:
-        """In the worker, and not only one: to go there and back for each costs as much as reading a small zone. False
-        if there are no more."""
+        """In the worker, and not only one: to go there and back for each costs as much as reading a small zone. What
+        was read goes to `_loaded`. False if there are no more."""
         begun = time.perf_counter()
-        some: list[tuple[bytes, Loaded]] = []
         for apex in apexes:
             state = self.states[apex]
             # The engine goes on with the version before until the image is made. Where there is none, a large zone is
@@ -225,20 +233,13 @@ class Zones:
             found = None
             if self._images is not None and not state.files.signatures:
                 found = find_zone(state.configured.file, apex, self._images)
-            some.append((apex, found or load_zone(state.configured.file, apex, self._images, large_too=imaged)))
+            loaded = found or load_zone(state.configured.file, apex, self._images, large_too=imaged)
+            self._loaded.append((apex, loaded))
             if time.perf_counter() - begun > TURN_SECONDS:
-                break
-        if some:
-            self._loop.call_soon_threadsafe(self._all_loaded, some)
-        return bool(some)
+                return True
+        return False
 
-    def _all_loaded(self, some: list[tuple[bytes, Loaded]]) -> None:
-        for apex, loaded in some:
-            self._loaded(apex, *loaded)
-
-    def _loaded(
-        self, apex: bytes, files: FileSet, served: ServedZone | None, problems: Problems, seconds: float
-    ) -> None:
+    def _take(self, apex: bytes, files: FileSet, served: ServedZone | None, problems: Problems, seconds: float) -> None:
         state = self.states[apex]
         images = self._images
         state.files, state.problems, state.load_seconds = files, problems, seconds
