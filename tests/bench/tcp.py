@@ -13,18 +13,16 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import gc
 import multiprocessing
 import os
 import platform
 import resource
 import socket
 import statistics
-import struct
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from multiprocessing.connection import Connection
@@ -32,32 +30,21 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.bench import processor, progress
+from tests.bench.latency import RATE, Latency, for_seconds, latency
 from tests.bench.procfs import proportional_size
 from tests.bench.report import table
 from tests.peers import Authdns, Endpoint, Zone, wait_until
 from tests.peers.process import pinned_to
 from tests.scenario.tools import Tcp, framed, question, rcode, write_zone
 
-RATE = 2000  # UDP queries a second: far from what the server can do, so that it is latency that is seen
 FIRST_SOURCE = IPv4Address("127.0.64.0")
 NEW_CLIENTS = 20  # in each round
 PIPELINED = 64
 BATCH = 128  # connections opened before the last of them waits for an answer, lest the queue of the kernel overflows
 SECONDS = 60.0  # at most, for whatever is waited for
 IP_BIND_ADDRESS_NO_PORT = 24  # linux/in.h
-SO_TIMESTAMPNS = 35  # asm-generic/socket.h
 PAGE_OCTETS = os.sysconf("SC_PAGE_SIZE")
 WWW = question("www.example.com")
-
-
-@dataclass(frozen=True)
-class Latency:
-    """Of one round, in microseconds."""
-
-    p50: float
-    p99: float
-    longest: float
-    lost: int
 
 
 @dataclass
@@ -120,7 +107,7 @@ class Bench:
         self.count += 1
         server = Authdns(self.folder / f"server{self.count}", [self.zone], more={"tcp": limits}, cores={self.core})
         with server:
-            latency(server.endpoint, for_seconds(1.0))  # warm
+            latency(server.endpoint, WWW, for_seconds(1.0))  # warm
             yield server
 
     def rounds(self, name: str, limits: dict[str, Any], per_address: int) -> Measured:
@@ -129,7 +116,7 @@ class Bench:
         with self.server(**limits) as server:
             for number in range(self.options.rounds):
                 progress(f"{name}: round {number + 1} of {self.options.rounds}")
-                measured.without.append(latency(server.endpoint, for_seconds(seconds)))
+                measured.without.append(latency(server.endpoint, WWW, for_seconds(seconds)))
                 before, files = memory(server.pid), open_files(server.pid)
                 measured.opening_seconds.append(
                     self.holder.open(server.endpoint, self.options.connections, per_address)
@@ -138,7 +125,7 @@ class Bench:
                 if number == 0:
                     after = memory(server.pid)
                     measured.octets = {what: (after[what] - before[what]) / held for what in after}
-                measured.idle.append(latency(server.endpoint, for_seconds(seconds)))
+                measured.idle.append(latency(server.endpoint, WWW, for_seconds(seconds)))
                 measured.new_client += [seconds_to_serve(server.endpoint) for _ in range(NEW_CLIENTS)]
                 measured.held.append(self.holder.held())
                 self.holder.reset()
@@ -150,7 +137,7 @@ class Bench:
         for what, per_address in (("turned away", self.options.connections), ("evicting each other", 32)):
             with self.server() as server:
                 self.holder.start_opening(server.endpoint, self.options.connections, per_address)
-                yield f"opening, {what}", latency(server.endpoint, self.holder.idle)
+                yield f"opening, {what}", latency(server.endpoint, WWW, self.holder.idle)
                 self.holder.reset()
 
     def while_expiring(self) -> tuple[str, Latency]:
@@ -159,7 +146,7 @@ class Bench:
         with self.server(**limits) as server:
             files = open_files(server.pid)
             self.holder.open(server.endpoint, self.options.connections, 64)
-            found = latency(server.endpoint, lambda: open_files(server.pid) <= files, check_every=200)
+            found = latency(server.endpoint, WWW, lambda: open_files(server.pid) <= files, check_every=200)
             self.holder.reset()
         return "closing the idle", found
 
@@ -169,60 +156,9 @@ class Bench:
         with self.server(**limits) as server:
             self.holder.open(server.endpoint, self.options.connections, 64)
             self.holder.start_asking()
-            found = latency(server.endpoint, self.holder.idle)
+            found = latency(server.endpoint, WWW, self.holder.idle)
             self.holder.reset()
         return f"answering {PIPELINED} queries of each", found
-
-
-# UDP
-
-
-def latency(server: Endpoint, done: Callable[[], bool], check_every: int = 20) -> Latency:
-    """Asks at RATE until `done()`, which is called before every `check_every`th query."""
-    sent: list[int] = [0] * 65536
-    taken: list[float] = []
-    request = bytearray(WWW)
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
-        sock.setblocking(False)
-        sock.connect(server)
-
-        def receive() -> None:
-            with contextlib.suppress(BlockingIOError):
-                while True:
-                    wire, control, _, _ = sock.recvmsg(512, 64)
-                    seconds, nanoseconds = struct.unpack("=qq", control[0][2])
-                    ident = int.from_bytes(wire[:2], "big")
-                    taken.append((seconds * 1_000_000_000 + nanoseconds - sent[ident]) / 1000)
-
-        number = 0
-        begun = time.perf_counter()
-        gc.disable()
-        try:
-            while number % check_every or not done():
-                number += 1
-                while time.perf_counter() - begun < number / RATE:
-                    receive()
-                request[:2] = (number & 0xFFFF).to_bytes(2, "big")
-                sent[number & 0xFFFF] = time.time_ns()
-                with contextlib.suppress(OSError):
-                    sock.send(request)
-            deadline = time.perf_counter() + 2
-            while len(taken) < number and time.perf_counter() < deadline:
-                receive()
-        finally:
-            gc.enable()
-    taken.sort()
-    return Latency(percentile(taken, 0.5), percentile(taken, 0.99), taken[-1], number - len(taken))
-
-
-def for_seconds(seconds: float) -> Callable[[], bool]:
-    end = time.monotonic() + seconds
-    return lambda: time.monotonic() >= end
-
-
-def percentile(ordered: list[float], share: float) -> float:
-    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
 
 
 # TCP
