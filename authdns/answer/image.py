@@ -44,8 +44,8 @@ _SIZE = Struct("<H")
 _RRSET = Struct("<HHI")
 
 
-def write_image(zone: Zone) -> bytes:
-    """The image of a zone. Raises OverflowError if it is too large for one."""
+def write_image(zone: Zone) -> memoryview:
+    """The image of a zone, read-only. Raises OverflowError if it is too large for one."""
     return _Writer(zone).image()
 
 
@@ -112,7 +112,7 @@ class _Writer:
         self._left: list[bytes] = []  # of those, to be written
         self._negative: tuple[bytes, int] | None = None  # of plain names: the entry of OTHER, and the table below
 
-    def image(self) -> bytes:
+    def image(self) -> memoryview:
         zone = self._zone
         salt = zone.denial.parameters.salt if isinstance(zone.denial, Nsec3) else b""
         out = self._out
@@ -128,7 +128,7 @@ class _Writer:
             raise OverflowError(f"the image of {names.zone_text(zone.apex)} would be larger than 4 GiB")
         header = (nodes, first, proofs_at, len(self._places), key_octets, iterations, len(salt), len(zone.apex))
         _HEADER.pack_into(out, 0, MAGIC, len(out), *header)
-        return bytes(out)
+        return memoryview(out).toreadonly()
 
     def _write_chain(self) -> tuple[int, int, int]:
         """The proofs in the order of their keys; returns where they are, how long keys are, and iterations."""

@@ -107,7 +107,7 @@ class Images:
                     with suppress(OSError):
                         os.unlink(entry.path)
 
-    def _keep(self, zone: Zone, octets: bytes, digest: bytes, files: FileSet, problems: Problems) -> None:
+    def _keep(self, zone: Zone, octets: memoryview, digest: bytes, files: FileSet, problems: Problems) -> None:
         plain = {
             "path": next(iter(files.signatures)),
             "hashes": list(files.hashes.items()),

@@ -91,7 +91,7 @@ def crowded_queries() -> list[bytes]:
 
 @cache
 def small_images() -> dict[str, bytes]:
-    return {how: write_image(zone) for how, zone in small_zones().items()}
+    return {how: bytes(write_image(zone)) for how, zone in small_zones().items()}
 
 
 @cache
