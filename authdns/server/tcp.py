@@ -18,6 +18,7 @@ import asyncio
 import contextlib
 import errno
 import socket
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -399,7 +400,7 @@ class Connection(asyncio.BufferedProtocol):
         """Adds the response, if there is one at once; its octets."""
         responder = self._listener.responder
         try:
-            response = responder.respond(request)
+            response = responder.respond(request, self._source[0], time.time_ns())
             if isinstance(response, Query):
                 handed = self._listener.handed(request, response, self._source)
                 if isinstance(handed, Transfer):
