@@ -114,6 +114,8 @@ _HELP = {
     "tcp_evicted": "Idle TCP connections closed to make room",
     "transfers": "Zone transfers asked for, by outcome",
     "notifies": "NOTIFYs sent, by outcome",
+    "cookies": "Requests with a DNS cookie: a valid one, a client cookie alone (new), one that is not valid",
+    "rate_limited": "Queries over the rate limit: answered with TC (truncated), dropped, or only counted (logged)",
 }
 
 

@@ -73,6 +73,10 @@ class Limiter:
     def __init__(self, limit: RateLimit) -> None:
         self.counts = dict.fromkeys(Limited, 0)
         self.last_limited = ""
+        self.use(limit)
+
+    def use(self, limit: RateLimit) -> None:
+        """Replaces the limit, and forgets what was charged."""
         self._slip = limit.slip
         self._log_only = limit.log_only
         self._window = limit.window

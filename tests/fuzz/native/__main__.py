@@ -44,7 +44,7 @@ MAX_MEGABYTES = 1024
 def build(target: str, folder: Path) -> Path:
     """The program. Raises subprocess.CalledProcessError, FileNotFoundError without a compiler."""
     program = folder / f"fuzz-{target}"
-    sources = [SOURCES / f"{target}.c", *(ENGINE / f"{name}.c" for name in ("answer", "image", "sha1"))]
+    sources = [SOURCES / f"{target}.c", *(ENGINE / f"{name}.c" for name in ("answer", "cookie", "image", "sha1"))]
     command = [COMPILER, *FLAGS, f"-I{ENGINE}", "-o", str(program), *map(str, sources)]
     subprocess.run(command, check=True, capture_output=True, text=True)
     return program
