@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from authdns.answer.cookies import Cookies
 from authdns.answer.executor import ServedZone, UnavailableZone, ZoneTable
 from authdns.answer.respond import Chaos, Responder
 from authdns.wire import name as names
@@ -45,15 +46,17 @@ def table_zone() -> Zone:
     return zone
 
 
-def responder(*zones: Zone, tcp: bool = False, chaos: Chaos | None = None) -> Responder:
+def responder(*zones: Zone, tcp: bool = False, chaos: Chaos | None = None, cookies: bool = False) -> Responder:
     table = ZoneTable()
     for zone in zones:
         table.publish(zone.apex, ServedZone(zone))
-    return Responder(table, tcp=tcp, chaos=chaos)
+    return Responder(table, tcp=tcp, chaos=chaos, cookies=Cookies([bytes(16)]) if cookies else None)
 
 
 UDP = responder(table_zone())
 TCP = responder(table_zone(), tcp=True)
+UDP_COOKIES = responder(table_zone(), cookies=True)
+TCP_COOKIES = responder(table_zone(), tcp=True, cookies=True)
 
 
 def respond(to: Responder, request: bytes) -> bytes | None:
@@ -72,6 +75,14 @@ def answered(to: Responder, request: bytes) -> bytes:
 def test_the_ladder(case: Case) -> None:
     assert seen(case.packet, respond(UDP, case.packet)) == case.expected
     assert seen(case.packet, respond(TCP, case.packet)) == (case.expected if case.tcp is None else case.tcp)
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+def test_the_ladder_with_cookies(case: Case) -> None:
+    for to, expected in ((UDP_COOKIES, case.expected), (TCP_COOKIES, case.tcp or case.expected)):
+        response = to.respond(case.packet, "192.0.2.1", 0)
+        assert response is None or isinstance(response, bytes)
+        assert seen(case.packet, response) == (case.with_cookies or expected)
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
@@ -477,8 +488,8 @@ def test_nsid_goes_the_short_way_as_well(monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.parametrize("tcp", [False, True])
 def test_a_long_identity_is_no_reason_for_a_long_answer(tcp: bool) -> None:
-    to = responder(table_zone(), tcp=tcp, chaos=Chaos(identity="ä" * 200, version="v" * 300))
-    asking = opt(payload=512, options=option(3))
+    to = responder(table_zone(), tcp=tcp, chaos=Chaos(identity="ä" * 200, version="v" * 300), cookies=True)
+    asking = opt(payload=512, options=option(3) + option(10, bytes(8)))
     longest = below_apex(255)
     for asked in (
         query(longest, edns=asking),
@@ -489,13 +500,16 @@ def test_a_long_identity_is_no_reason_for_a_long_answer(tcp: bool) -> None:
         query(b"\7version\6server\0", Type.ANY, Class.CH, edns=asking),
         query(b"\3big" + APEX, Type.TXT, edns=asking),
     ):
-        response = answered(to, asked)
+        response = to.respond(asked, "192.0.2.1")
+        assert isinstance(response, bytes)
         assert tcp or len(response) <= 512
-        (nsid,) = dns.message.from_wire(response, keyring=False).options
+        nsid, _ = dns.message.from_wire(response, keyring=False).options
         assert len(nsid.to_wire() or b"") == 128
 
 
-def test_a_client_cookie_is_ignored_and_does_not_send_the_query_the_long_way(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_cookies_one_is_ignored_and_does_not_send_the_query_the_long_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     to = responder(zone_from_text("www.example.com. 60 A 192.0.2.1"))
     plain = to.respond(query(WWW, edns=opt()))
     cookies = [query(WWW, edns=opt(options=option(10, bytes((i,)) * 8))) for i in range(3)]
