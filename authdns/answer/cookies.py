@@ -29,6 +29,7 @@ MAX_KEPT_HASHES: Final = 8192  # twice, in two generations; some 300 octets each
 _HEAD_OCTETS = 8  # of a server cookie: version, reserved, timestamp
 _VERSION = b"\1"
 _WORD = (1 << 64) - 1
+_ROUNDS, _LAST_ROUNDS = range(2), range(4)
 
 
 class CookieState(Enum):
@@ -101,24 +102,24 @@ def siphash24(key: bytes, data: bytes) -> int:
     a, b = first ^ 0x736F6D6570736575, second ^ 0x646F72616E646F6D
     c, d = first ^ 0x6C7967656E657261, second ^ 0x7465646279746573
     padded = data + bytes(7 - len(data) % 8) + bytes((len(data) & 255,))
-    for at in range(0, len(padded), 8):
-        word = int.from_bytes(padded[at : at + 8], "little")
-        a, b, c, d = _two_rounds(a, b, c, d ^ word)
+    words = [int.from_bytes(padded[at : at + 8], "little") for at in range(0, len(padded), 8)]
+    for word in (*words, None):
+        if word is None:
+            word, rounds = 0, _LAST_ROUNDS
+            c ^= 0xFF
+        else:
+            rounds = _ROUNDS
+        d ^= word
+        for _ in rounds:
+            a = (a + b) & _WORD
+            b = (b << 13 & _WORD | b >> 51) ^ a
+            a = a << 32 & _WORD | a >> 32
+            c = (c + d) & _WORD
+            d = (d << 16 & _WORD | d >> 48) ^ c
+            a = (a + d) & _WORD
+            d = (d << 21 & _WORD | d >> 43) ^ a
+            c = (c + b) & _WORD
+            b = (b << 17 & _WORD | b >> 47) ^ c
+            c = c << 32 & _WORD | c >> 32
         a ^= word
-    a, b, c, d = _two_rounds(*_two_rounds(a, b, c ^ 0xFF, d))
     return a ^ b ^ c ^ d
-
-
-def _two_rounds(a: int, b: int, c: int, d: int) -> tuple[int, int, int, int]:
-    for _ in range(2):
-        a = (a + b) & _WORD
-        b = (b << 13 & _WORD | b >> 51) ^ a
-        a = a << 32 & _WORD | a >> 32
-        c = (c + d) & _WORD
-        d = (d << 16 & _WORD | d >> 48) ^ c
-        a = (a + d) & _WORD
-        d = (d << 21 & _WORD | d >> 43) ^ a
-        c = (c + b) & _WORD
-        b = (b << 17 & _WORD | b >> 47) ^ c
-        c = c << 32 & _WORD | c >> 32
-    return a, b, c, d

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.peers import Authdns, Zone, dig, free_port, requires, wait_until
+from tests.peers import Authdns, Zone, free_port, wait_until
 from tests.scenario.tools import SECONDS, LocalServer, Tcp, ident, over_udp, question, rcode, udp_socket, write_zone
 from tests.unit.answer.packets import opt, option
 
@@ -217,14 +217,6 @@ def test_the_metrics_and_a_new_limit(tmp_path: Path, stack: ExitStack) -> None:
         return not any(over_udp(server.endpoint, question("www.example.com"))[2] & 2 for _ in range(200))
 
     wait_until(unlimited, "the new limit", SECONDS)
-
-
-@requires("dig")
-def test_dig_says_that_the_cookie_is_good(tmp_path: Path, stack: ExitStack) -> None:
-    server = serving(tmp_path, stack)
-    for transport in ("+notcp", "+tcp"):
-        said = dig(server.endpoint, "www.example.com", "A", "+edns", "+cookie=2464c4abcf10c957", transport)
-        assert "(good)" in said.text
 
 
 @pytest.fixture(autouse=True)

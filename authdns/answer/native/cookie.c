@@ -19,38 +19,45 @@ static uint64_t rotate(uint64_t value, unsigned bits) { return value << bits | v
 
 static uint64_t get64(const uint8_t *at) { return get32(at) | (uint64_t)get32(at + 4) << 32; }
 
-static void sip_round(uint64_t v[4]) {
-    v[0] += v[1];
-    v[1] = rotate(v[1], 13) ^ v[0];
-    v[0] = rotate(v[0], 32);
-    v[2] += v[3];
-    v[3] = rotate(v[3], 16) ^ v[2];
-    v[0] += v[3];
-    v[3] = rotate(v[3], 21) ^ v[0];
-    v[2] += v[1];
-    v[1] = rotate(v[1], 17) ^ v[2];
-    v[2] = rotate(v[2], 32);
+/* SipHash's state. */
+struct sip {
+    uint64_t a, b, c, d;
+};
+
+static inline void sip_rounds(struct sip *sip, unsigned rounds) {
+    uint64_t a = sip->a, b = sip->b, c = sip->c, d = sip->d;
+    while (rounds-- > 0) {
+        a += b;
+        c += d;
+        b = rotate(b, 13) ^ a;
+        d = rotate(d, 16) ^ c;
+        a = rotate(a, 32);
+        c += b;
+        a += d;
+        b = rotate(b, 17) ^ c;
+        d = rotate(d, 21) ^ a;
+        c = rotate(c, 32);
+    }
+    *sip = (struct sip){a, b, c, d};
 }
 
 uint64_t siphash24(const uint8_t key[SECRET_OCTETS], const uint8_t *data, size_t octets) {
     uint64_t first = get64(key), second = get64(key + 8);
-    uint64_t v[4] = {first ^ 0x736f6d6570736575u, second ^ 0x646f72616e646f6du, first ^ 0x6c7967656e657261u,
-                     second ^ 0x7465646279746573u};
+    struct sip sip = {first ^ 0x736f6d6570736575u, second ^ 0x646f72616e646f6du, first ^ 0x6c7967656e657261u,
+                      second ^ 0x7465646279746573u};
     uint8_t last[8] = {0};
     size_t whole = octets & ~(size_t)7;
     memcpy(last, data + whole, octets - whole);
     last[7] = (uint8_t)octets;
     for (size_t at = 0; at <= whole; at += 8) {
         uint64_t word = get64(at < whole ? data + at : last);
-        v[3] ^= word;
-        sip_round(v);
-        sip_round(v);
-        v[0] ^= word;
+        sip.d ^= word;
+        sip_rounds(&sip, 2);
+        sip.a ^= word;
     }
-    v[2] ^= 0xff;
-    for (unsigned i = 0; i < 4; i++)
-        sip_round(v);
-    return v[0] ^ v[1] ^ v[2] ^ v[3];
+    sip.c ^= 0xff;
+    sip_rounds(&sip, 4);
+    return sip.a ^ sip.b ^ sip.c ^ sip.d;
 }
 
 /* The hash of a cookie whose client cookie and head are at `cookie`. */

@@ -25,6 +25,7 @@ from tests.fuzz.zones import table
 SOURCES = Path(__file__).parent
 ENGINE = SOURCES.parents[2] / "authdns" / "answer" / "native"
 CORPUS = SOURCES.parent / "corpus" / "query"
+PARTS = ("answer", "cookie", "image", "limiter", "sha1")
 TARGETS = {"answer": 4096, "image": 16384}  # the most octets of an input
 FLAGS = (
     "-std=gnu11",
@@ -44,7 +45,10 @@ MAX_MEGABYTES = 1024
 def build(target: str, folder: Path) -> Path:
     """The program. Raises subprocess.CalledProcessError, FileNotFoundError without a compiler."""
     program = folder / f"fuzz-{target}"
-    sources = [SOURCES / f"{target}.c", *(ENGINE / f"{name}.c" for name in ("answer", "cookie", "image", "limiter", "sha1"))]
+    sources = [
+        SOURCES / f"{target}.c",
+        *(ENGINE / f"{name}.c" for name in ("answer", "cookie", "image", "limiter", "sha1")),
+    ]
     command = [COMPILER, *FLAGS, f"-I{ENGINE}", "-o", str(program), *map(str, sources)]
     subprocess.run(command, check=True, capture_output=True, text=True)
     return program
