@@ -110,6 +110,18 @@ class Limiter:
                 return True
         return False
 
+    def charge(self, host: str, now: int, number: int) -> None:
+        """Charges so many at once, after the fact: at most what fills the window."""
+        counters = self._hosts.get(host)
+        if counters is None:
+            counters = self._counters(host)
+        now >>= TIME_SHIFT
+        most = now + self._window
+        for counter in counters:
+            due = counter[0]
+            begin = due if now < due <= most else now
+            counter[0] = min(begin + number * counter[1], most)
+
     def limited(self, host: str) -> Limited:
         """What becomes of the query of a source that is over; it is counted."""
         counts = self.counts

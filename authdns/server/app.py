@@ -180,6 +180,7 @@ class App:
             lambda request, query, source: self._requests.over_tcp(self._tcp, request, query, source),
             self._barrier,
             self._requests.may_transfer,
+            self._guards.budget,
         )
         udp_sockets = []
         for endpoint in self._config.listen:
@@ -301,7 +302,7 @@ class App:
 
     def counts(self) -> Mapping[str, int]:
         counters = self._counters
-        keys = ("dropped", "unsent", "failed", "tcp_connections", "tcp_refused", "tcp_evicted")
+        keys = ("dropped", "unsent", "failed", "tcp_connections", "tcp_refused", "tcp_evicted", "tcp_over_time")
         found = {key: int(getattr(counters, key)) for key in keys}
         if self._engine is not None:
             by_engine = self._engine.counts()
@@ -319,6 +320,8 @@ class App:
             found["cookies"] = _added(cookies.counts, by_engine and by_engine["cookies"])
         if limiter is not None:
             found["rate_limited"] = _added(limiter.counts, by_engine and by_engine["limited"])
+            if self._guards.budget is not None:
+                found["rate_limited"]["logged"] += self._guards.budget.counts[Limited.LOGGED]
         return found
 
 

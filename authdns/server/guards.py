@@ -16,6 +16,7 @@ from authdns.config import Config, CookieSettings, RateLimitSettings
 from authdns.server.engine import NativeEngine
 from authdns.server.files import read_regular
 from authdns.server.log import log, stranger_log
+from authdns.server.tcp import TIME_A_SECOND, TIME_AT_ONCE
 
 LOOK_SECONDS = 1.0
 LOG_SECONDS = 60.0  # between lines about the rate limit
@@ -31,7 +32,7 @@ class BadSecrets(Exception):
 
 
 class Guards:
-    """`cookies` and `limiter` are for the Responders, None where switched off."""
+    """`cookies` and `limiter` are for the Responders, `budget` is for TCP; None where switched off."""
 
     def __init__(self, config: Config, engine: NativeEngine | None) -> None:
         self._engine = engine
@@ -40,6 +41,7 @@ class Guards:
         self._file: str | None = None
         self.cookies = None if config.cookies is None else Cookies(self._own)
         self.limiter = None if config.rate_limit is None else Limiter(_rate_limit(config.rate_limit))
+        self.budget = None if config.rate_limit is None else Limiter(_time_budget(config.rate_limit))
         self._logged_at = -LOG_SECONDS
         self._logged = 0
         self._source = ""
@@ -57,6 +59,8 @@ class Guards:
         if self.limiter is not None and config.rate_limit is not None and config.rate_limit != before.rate_limit:
             limit = _rate_limit(config.rate_limit)
             self.limiter.use(limit)
+            if self.budget is not None:
+                self.budget.use(_time_budget(config.rate_limit))
             if self._engine is not None:
                 self._engine.use_limiter(limit)
         if self.cookies is not None and config.cookies is not None:
@@ -148,3 +152,7 @@ def read_secrets(path: str) -> list[bytes]:
 
 def _rate_limit(settings: RateLimitSettings) -> RateLimit:
     return RateLimit(settings.per_second, settings.burst, settings.slip, settings.log_only, settings.exempt)
+
+
+def _time_budget(settings: RateLimitSettings) -> RateLimit:
+    return RateLimit(TIME_A_SECOND, TIME_AT_ONCE, 0, settings.log_only, settings.exempt)

@@ -219,6 +219,32 @@ def test_the_metrics_and_a_new_limit(tmp_path: Path, stack: ExitStack) -> None:
     wait_until(unlimited, "the new limit", SECONDS)
 
 
+def test_who_takes_too_much_time_by_tcp_is_cut_off(
+    tmp_path: Path, stack: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("authdns.server.guards.TIME_A_SECOND", 10)
+    monkeypatch.setattr("authdns.server.guards.TIME_AT_ONCE", 10_000)
+    server = serving(tmp_path, stack)
+
+    def until_closed(source: str) -> int:
+        answered = 0
+        with Tcp(server.endpoint, source=source) as client:
+            while answered < 2000:
+                try:
+                    client.ask(question("www.example.com")).message()
+                except (EOFError, OSError):
+                    break
+                answered += 1
+        return answered
+
+    assert 10 < until_closed("127.0.0.2") < 2000
+    assert server.app.counts()["tcp_over_time"] == 1
+    assert until_closed("127.0.0.2") <= 1
+    assert until_closed("127.0.0.1") == 2000, "it may transfer the zone"
+    with Tcp(server.endpoint, source="127.0.0.3") as other:
+        assert rcode(other.ask(question("www.example.com")).message()) == 0
+
+
 @pytest.fixture(autouse=True)
 def _log_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("authdns.server.guards.LOOK_SECONDS", 0.05)

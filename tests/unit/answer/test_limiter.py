@@ -140,6 +140,16 @@ def test_intervals_are_exact_enough(rate: int) -> None:
     assert limit.window < 1 << 47
 
 
+def test_many_at_once_are_charged_up_to_the_window() -> None:
+    limiter = Limiter(RateLimit())
+    limiter.charge(HOST, NOW, 100)
+    assert allowed(limiter, [HOST] * 200) == 25
+    limiter.charge(HOST, NOW, 10_000)
+    assert allowed(limiter, [HOST] * 200, NOW + SECOND) == 50
+    limiter.charge(HOST, NOW - 3600 * SECOND, 100)  # the clock was set back
+    assert allowed(limiter, [HOST] * 200, NOW - 3600 * SECOND) == 25
+
+
 # What becomes of a query that is limited
 
 
