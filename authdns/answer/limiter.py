@@ -7,7 +7,8 @@ be ahead of now by the window, which is the burst. Times are integers in units o
 decides alike. (It keeps 48 bits of them, in a table of fixed size: 52 days later to the second, a prefix that had used
 up its burst and was silent since would be limited once more.)
 
-Not charged are responses by TCP and to who sent a valid cookie (both prove the address), and to exempt networks.
+Not charged are responses by TCP and to who sent a valid cookie (both prove the address), and to exempt networks. By TCP
+the same counters serve for a budget of time: there a "response" is a microsecond (server/tcp).
 """
 
 from dataclasses import dataclass

@@ -234,8 +234,8 @@ class TcpModel(Model):
 
 
 class RateLimitModel(Model):
-    """How many responses one source may have by UDP, so that nobody is flooded whose address was forged. By TCP, and to
-    who sends a valid cookie, nothing is limited."""
+    """How many responses one source may have by UDP, so that nobody is flooded whose address was forged. Who sends a
+    valid cookie is not limited; by TCP a source has a budget of the server's time instead."""
 
     per_second: Annotated[int, Field(strict=True, ge=1, le=10_000), Expected("a whole number from 1 to 10000")] = Field(
         50, description="Responses a second to one address; networks have more (/24: 32 times as many)."
