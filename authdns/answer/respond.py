@@ -3,8 +3,8 @@
 Nearly every query is an ordinary question with nothing or a bare OPT behind it. For those `respond` does as little as
 Python allows: the header words and the tail behind the question are looked up whole, the name is cut out and folded by
 two C calls, and what it finds in the zone proves that the name is well-formed (a name that walks label by label to the
-apex of a zone of ours is a name). Everything else climbs the ladder in `_unusual`: header, form, opcode, TSIG, EDNS,
-class, type, zone. Requests that need to know who asks (transfers) are handed back as a Query; this layer knows no
+apex of a zone of ours is a name). Everything else climbs the ladder: header, form, EDNS version, cookie, opcode,
+TSIG, class, type, zone. Requests that need to know who asks (transfers) are handed back as a Query; this layer knows no
 permissions. Two guards stand in front of the lookup, where they are there: `cookies` reads and answers COOKIE, and
 `limiter` says whether who asks may have a response.
 """
@@ -236,13 +236,15 @@ class Responder:
         """The long way: reading, the guards, and the ladder."""
         if not is_request(request):
             return None
-        read: Query | Malformed
+        query = None
+        only_question_missing = False
         try:
-            read = parse_query(request)
-        except Malformed as error:
-            read = error
+            query = parse_query(request)
+            question, edns = query.question, query.edns
+        except Malformed as error:  # not kept, or it and this frame would hold each other
+            question, edns = error.question, error.edns
+            only_question_missing = isinstance(error, NoQuestion)
         state = None
-        edns = read.edns
         if self._cookies is not None and edns is not None and edns.version == 0:
             asked = edns.option(COOKIE)  # the first one, if there are several (RFC 7873 §5.2)
             if asked is not None:
@@ -253,13 +255,13 @@ class Responder:
             limited = self._limiter.limited(host)
             if limited is Limited.DROPPED:
                 return None
-        if isinstance(read, NoQuestion) and state not in (None, CookieState.MALFORMED):  # RFC 7873 §5.4
+        if query is not None:
+            query = query if edns is query.edns else replace(query, edns=edns)
+            return self._ladder(request, query, state, limited is Limited.TRUNCATED)
+        rcode = Rcode.FORMERR
+        if only_question_missing and state not in (None, CookieState.MALFORMED):  # RFC 7873 §5.4
             rcode = Rcode.BADCOOKIE if state is CookieState.INVALID else Rcode.NOERROR
-            return self._error(request, b"", rcode, edns)
-        if isinstance(read, Malformed):
-            return self._error(request, read.question, Rcode.FORMERR, edns)
-        query = read if edns is read.edns else replace(read, edns=edns)
-        return self._ladder(request, query, state, limited is Limited.TRUNCATED)
+        return self._error(request, question, rcode, edns)
 
     def _ladder(self, request: bytes, query: Query, cookie: CookieState | None, cut: bool) -> bytes | Query:
         """One rung after the other. `cut`: what would get records gets TC."""

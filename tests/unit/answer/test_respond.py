@@ -1,5 +1,7 @@
 """The ladder: what is answered to which packet, whatever the zone; and that the short way is only shorter."""
 
+import gc
+
 import dns.flags
 import dns.message
 import dns.name
@@ -536,3 +538,17 @@ def test_a_cookie_behind_the_end_of_the_message_is_malformed_however_many_were_s
     response = respond(to, with_cookie[:11] + b"\0" + with_cookie[12:])  # ARCOUNT 0
     assert response is not None
     assert response[3] & 15 == Rcode.FORMERR
+
+
+def test_no_packet_leaves_work_to_the_garbage_collector() -> None:
+    """An exception that is kept holds the frame that keeps it: with a flood, memory would grow until a collection."""
+    for case in CASES:
+        UDP_COOKIES.respond(case.packet, "192.0.2.1", 0)
+    gc.collect()
+    gc.disable()
+    try:
+        for case in CASES:
+            UDP_COOKIES.respond(case.packet, "192.0.2.1", 0)
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
