@@ -112,8 +112,11 @@ _HELP = {
     "declined_lost": "Queries that the native engine declined while Python had too many already",
     "tcp_refused": "TCP connections closed at once because of a limit",
     "tcp_evicted": "Idle TCP connections closed to make room",
+    "tcp_over_time": "TCP connections closed because their client took too much of the server's time",
     "transfers": "Zone transfers asked for, by outcome",
     "notifies": "NOTIFYs sent, by outcome",
+    "cookies": "Requests with a DNS cookie: a valid one, a client cookie alone (new), one that is not valid",
+    "rate_limited": "Queries over the rate limit: answered with TC (truncated), dropped, or only counted (logged)",
 }
 
 

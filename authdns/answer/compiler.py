@@ -19,7 +19,7 @@ from typing import Final
 from authdns.answer.classes import OTHER, types_that_matter
 from authdns.answer.lookup import Answer, denied_name, lookup, proven
 from authdns.wire import name as names
-from authdns.wire.message import MAX_NSID_OCTETS, MOVED, POINTERS_END, Body, Encoder, Stop
+from authdns.wire.message import COOKIE_OCTETS, MAX_NSID_OCTETS, MOVED, POINTERS_END, Body, Encoder, Stop
 from authdns.wire.query import HEADER_OCTETS
 from authdns.wire.types import Class, Flag, Rcode, Type
 from authdns.zone.zone import Zone
@@ -33,8 +33,8 @@ _BODY_END: Final = 0x10000  # a body that goes on until here fits into no respon
 
 OTHER_KEY: Final = OTHER.to_bytes(2, "big")
 
-# Fits into 512 octets beside header, the longest question and OPT with NSID: such a body is never cut.
-_ALWAYS_FITS_OCTETS: Final = 512 - 12 - 259 - 11 - 4 - MAX_NSID_OCTETS
+# Fits into 512 octets beside header, the longest question and OPT with NSID and COOKIE: such a body is never cut.
+_ALWAYS_FITS_OCTETS: Final = 512 - 12 - 259 - 11 - 4 - MAX_NSID_OCTETS - 4 - COOKIE_OCTETS
 
 MAX_SHARED_PLANS: Final = 100_000  # referrals, mostly; then the memo starts anew
 
@@ -301,6 +301,13 @@ class Compiler:
 def failure(rcode: Rcode) -> Plan:
     """A plan without records: SERVFAIL for a zone that cannot be served, REFUSED for a name that is not ours."""
     return compiled(Answer(rcode, False, (), (), (), 0, names.ROOT), b"")
+
+
+def truncated() -> Plan:
+    """A plan without records, and with TC."""
+    plan = failure(Rcode.NOERROR)
+    plan.heads = heads(Rcode.NOERROR, False, True, (0, 0, 0))
+    return plan
 
 
 def _pending() -> Plan:

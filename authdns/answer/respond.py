@@ -3,19 +3,32 @@
 Nearly every query is an ordinary question with nothing or a bare OPT behind it. For those `respond` does as little as
 Python allows: the header words and the tail behind the question are looked up whole, the name is cut out and folded by
 two C calls, and what it finds in the zone proves that the name is well-formed (a name that walks label by label to the
-apex of a zone of ours is a name). Everything else climbs the ladder in `_unusual`: header, form, opcode, TSIG, EDNS,
-class, type, zone. Requests that need to know who asks (transfers) are handed back as a Query; this layer knows
-neither addresses nor permissions.
+apex of a zone of ours is a name). Everything else climbs the ladder: header, form, EDNS version, cookie, opcode,
+TSIG, class, type, zone. Requests that need to know who asks (transfers) are handed back as a Query; this layer knows no
+permissions. Two guards stand in front of the lookup, where they are there: `cookies` reads and answers COOKIE, and
+`limiter` says whether who asks may have a response.
 """
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from authdns.answer.compiler import OTHER_KEY, WITH_CD, WITH_OPT, WITH_RD, Plan, failure, heads
+from authdns.answer.compiler import OTHER_KEY, WITH_CD, WITH_OPT, WITH_RD, Plan, failure, heads, truncated
+from authdns.answer.cookies import CLIENT_COOKIE_OCTETS, Cookies, CookieState
 from authdns.answer.executor import ServedZone, ZoneTable
+from authdns.answer.limiter import Limited, Limiter
 from authdns.wire import name as names
-from authdns.wire.message import MAX_NSID_OCTETS, QUESTION, Encoder, opt_record, simple_response, tsig_refusal
-from authdns.wire.query import HEADER_OCTETS, Edns, Malformed, Query, Tsig, is_request, parse_query
+from authdns.wire.message import (
+    COOKIE,
+    COOKIE_OCTETS,
+    MAX_NSID_OCTETS,
+    QUESTION,
+    Encoder,
+    cookie_option,
+    opt_record,
+    simple_response,
+    tsig_refusal,
+)
+from authdns.wire.query import HEADER_OCTETS, Edns, Malformed, NoQuestion, Query, Tsig, is_request, parse_query
 from authdns.wire.types import Class, Flag, Opcode, Rcode, Type, named_types
 
 MAX_TCP_OCTETS = 65535
@@ -23,11 +36,14 @@ PLAIN_UDP_OCTETS = 512  # RFC 1035 §4.2.1
 _MAX_KEPT_TAILS = 4096  # forms of OPT remembered; there are 65,536 payload sizes
 SIZE_SHIFT = 6  # sizes are counted in steps of 64 octets
 
-# Class, OPT, and a lone COOKIE option with its eight octets, which say nothing to us (yet): see _is_client_cookie.
-_COOKIE_TAIL_OCTETS = 2 + 11 + 12
+NANOSECONDS = 1_000_000_000
 
 _NSID = 3  # an option (RFC 5001)
 _ASKING_NSID = b"\0\3\0\0"
+# A lone COOKIE option: the first cookie to a server, and every later one. In front of what it holds stand the class,
+# OPT, code and length; that is how far tails with cookies are remembered.
+_LONE_COOKIES = (bytes((0, COOKIE, 0, CLIENT_COOKIE_OCTETS)), bytes((0, COOKIE, 0, COOKIE_OCTETS)))
+_COOKIE_AT = 2 + 11 + 4
 
 _DS = Type.DS.to_bytes(2, "big")
 _IN = b"\0\1"
@@ -72,8 +88,9 @@ class _Tail:
     """What stands behind the question's type: class IN and, perhaps, a bare OPT."""
 
     limit: int  # octets of a UDP response
-    opt: bytes  # the OPT to send back, or b""
+    opt: bytes  # the OPT to send back, or b""; where `cookie`, without what COOKIE holds, which is at its end
     dnssec_ok: bool = False
+    cookie: bool = False
 
 
 class Responder:
@@ -83,69 +100,102 @@ class Responder:
     name as OTHER_KEY) -> number; `sizes` counts them in steps of 64 octets.
     """
 
-    def __init__(self, table: ZoneTable, *, tcp: bool, payload: int = 1232, chaos: Chaos | None = None) -> None:
+    def __init__(
+        self,
+        table: ZoneTable,
+        *,
+        tcp: bool,
+        payload: int = 1232,
+        chaos: Chaos | None = None,
+        cookies: Cookies | None = None,
+        limiter: Limiter | None = None,
+    ) -> None:
         self._zones = table.by_apex
         self._table = table
         self._tcp = tcp
         self._payload = payload
         self._chaos = chaos or Chaos()
         self._nsid = self._chaos.nsid
+        self._cookies = cookies
+        self._limiter = limiter
         self._refused = failure(Rcode.REFUSED)
+        self._truncated = truncated()
         plain = {_IN: _Tail(MAX_TCP_OCTETS if tcp else PLAIN_UDP_OCTETS, b"")}
         with_opt: dict[bytes, _Tail] = {}
-        # Octets 2-12 of a request -> (form of the header to answer with, known tails). QUERY with RD, AD, CD in any
-        # combination; AD in a query asks for AD in the answer (RFC 6840 §5.7), which an authority never sets.
-        self._forms: dict[bytes, tuple[int, dict[bytes, _Tail]]] = {}
+        # Octets of such a tail -> tails without what the cookie holds.
+        self._cookie_tails: dict[int, dict[bytes, _Tail]] = {_COOKIE_AT + lone[3]: {} for lone in _LONE_COOKIES}
+        # Octets 2-12 of a request -> (form of the header to answer with, known tails, those with a cookie). QUERY with
+        # RD, AD, CD in any combination; AD in a query asks for AD in the answer (RFC 6840 §5.7), which an authority
+        # never sets.
+        self._forms: dict[bytes, tuple[int, dict[bytes, _Tail], dict[int, dict[bytes, _Tail]]]] = {}
         for bits in range(8):
             flags = (bits & 1 and Flag.RD) | (bits & 2 and Flag.CD) | (bits & 4 and Flag.AD)
             form = (bits & 1 and WITH_RD) | (bits & 2 and WITH_CD)
             words = flags.to_bytes(2, "big") + b"\0\1\0\0\0\0\0"
-            self._forms[words + b"\0"] = (form, plain)
-            self._forms[words + b"\1"] = (form | WITH_OPT, with_opt)
+            self._forms[words + b"\0"] = (form, plain, {})
+            self._forms[words + b"\1"] = (form | WITH_OPT, with_opt, self._cookie_tails)
         self._kept_tails = with_opt
-        self._cookie_tails: dict[bytes, _Tail] = {}  # without the cookie's eight octets
         self.tally: dict[int, defaultdict[bytes, int]] = {rcode: defaultdict(int) for rcode in range(24)}
         self.sizes = [0] * ((MAX_TCP_OCTETS >> SIZE_SHIFT) + 1)
 
-    def respond(self, request: bytes) -> bytes | Query | None:
-        """The response; None for what gets none; a Query for what this layer does not decide."""
+    def respond(self, request: bytes, host: str = "", now: int = 0) -> bytes | Query | None:
+        """The response; None for what gets none; a Query for what this layer does not decide. `host` is the client's
+        address, `now` in nanoseconds since 1970; without guards nobody asks for them."""
         form = self._forms.get(request[2:12])
         if form is None:
-            return self._unusual(request)
+            return self._unusual(request, host, now)
         end = request.find(0, 12) + 1
         behind = request[end + 2 :]
         tail = form[1].get(behind)
         if tail is None:
-            if len(behind) == _COOKIE_TAIL_OCTETS and form[0] & WITH_OPT:
-                tail = self._cookie_tails.get(behind[:-8])
+            with_cookie = form[2].get(len(behind))
+            if with_cookie is not None:
+                tail = with_cookie.get(behind[:_COOKIE_AT])
             if tail is None:
-                return self._unusual(request)
+                return self._unusual(request, host, now)
         qtype = request[end : end + 2]
         name = request[12:end].lower()
         zones = self._zones
         zone = zones.get(name)
         if zone is None:
             if len(name) > names.MAX_NAME_OCTETS:  # or the walk would cost the square of what a TCP message holds
-                return self._unusual(request)
+                return self._unusual(request, host, now)
             position = 0
             while True:
                 length = name[position]
                 if not length:
                     break
                 if length > 63:
-                    return self._unusual(request)
+                    return self._unusual(request, host, now)
                 position += length + 1
                 if position >= len(name):
-                    return self._unusual(request)  # a label holds a zero octet, and the name does not end here
+                    # A label holds a zero octet, and the name does not end here.
+                    return self._unusual(request, host, now)
                 zone = zones.get(name[position:])
                 if zone is not None:
                     break
         elif qtype == _DS:
             zone = self._table.find(name, Type.DS) or zone  # at an apex: the parent's to answer
         if qtype in _UNUSUAL_TYPES:
-            return self._unusual(request)
+            return self._unusual(request, host, now)
+        opt = tail.opt
+        limiter = self._limiter
+        if tail.cookie:
+            assert self._cookies is not None
+            cookie, state = self._cookies.answer(behind[_COOKIE_AT:], host, now // NANOSECONDS)
+            opt += cookie
+            if state is CookieState.VALID:
+                limiter = None
+        cut = False
+        if limiter is not None and limiter.is_over(host, now):
+            limited = limiter.limited(host)
+            if limited is Limited.DROPPED:
+                return None
+            cut = limited is Limited.TRUNCATED
         if zone is None:
             plan = self._refused
+        elif cut:
+            plan = self._truncated
         else:
             if tail.dnssec_ok:
                 zone = zone.with_dnssec
@@ -154,37 +204,71 @@ class Responder:
             if plan.direct:
                 assert isinstance(zone, ServedZone)
                 plan = zone.direct(plans, name, int.from_bytes(qtype, "big"))
-        return self._response(request, end, len(name), qtype, plan, form[0], tail)
+        return self._response(request, end, len(name), qtype, plan, form[0], tail.limit, opt)
 
     def _response(
-        self, request: bytes, end: int, name_octets: int, qtype: bytes, plan: Plan, form: int, tail: _Tail
+        self,
+        request: bytes,
+        end: int,
+        name_octets: int,
+        qtype: bytes,
+        plan: Plan,
+        form: int,
+        limit: int,
+        opt: bytes,
     ) -> bytes:
         """The plan with the question put in; `end` is behind the question's name. Cut where it must be."""
         question = request[12 : end + 4]
         body = plan.wire
         if body is None:
             body = plan.body(name_octets)
-        opt = tail.opt
-        if end + 4 + plan.octets + len(opt) <= tail.limit:
+        if end + 4 + plan.octets + len(opt) <= limit:
             response = request[:2] + plan.heads[form] + question + body + opt
         else:
-            stop = plan.stop(tail.limit - end - 4 - len(opt))
+            stop = plan.stop(limit - end - 4 - len(opt))
             words = heads(plan.rcode, plan.authoritative, stop.truncated, stop.counts)
             response = request[:2] + words[form] + question + body[: stop.octets] + opt
         self.tally[plan.rcode][qtype if qtype in NAMED_TYPES else OTHER_KEY] += 1
         self.sizes[len(response) >> SIZE_SHIFT] += 1
         return response
 
-    def _unusual(self, request: bytes) -> bytes | Query | None:
-        """The whole ladder, one rung after the other."""
+    def _unusual(self, request: bytes, host: str, now: int) -> bytes | Query | None:
+        """The long way: reading, the guards, and the ladder."""
         if not is_request(request):
             return None
+        query = None
+        only_question_missing = False
         try:
             query = parse_query(request)
-        except Malformed as error:
-            return self._error(request, error.question, Rcode.FORMERR, error.edns)
+            question, edns = query.question, query.edns
+        except Malformed as error:  # not kept, or it and this frame would hold each other
+            question, edns = error.question, error.edns
+            only_question_missing = isinstance(error, NoQuestion)
+        state = None
+        if self._cookies is not None and edns is not None and edns.version == 0:
+            asked = edns.option(COOKIE)  # the first one, if there are several (RFC 7873 §5.2)
+            if asked is not None:
+                cookie, state = self._cookies.answer(asked, host, now // NANOSECONDS)
+                edns = replace(edns, cookie=cookie)
+        limited = None
+        if self._limiter is not None and state is not CookieState.VALID and self._limiter.is_over(host, now):
+            limited = self._limiter.limited(host)
+            if limited is Limited.DROPPED:
+                return None
+        if query is not None:
+            query = query if edns is query.edns else replace(query, edns=edns)
+            return self._ladder(request, query, state, limited is Limited.TRUNCATED)
+        rcode = Rcode.FORMERR
+        if only_question_missing and state not in (None, CookieState.MALFORMED):  # RFC 7873 §5.4
+            rcode = Rcode.BADCOOKIE if state is CookieState.INVALID else Rcode.NOERROR
+        return self._error(request, question, rcode, edns)
+
+    def _ladder(self, request: bytes, query: Query, cookie: CookieState | None, cut: bool) -> bytes | Query:
+        """One rung after the other. `cut`: what would get records gets TC."""
         if query.edns is not None and query.edns.version != 0:  # first of all: what else it says, only it knows
             return self._error(request, query.question, Rcode.BADVERS, query.edns)  # RFC 6891 §6.1.3
+        if cookie is CookieState.MALFORMED:  # RFC 7873 §5.2.2
+            return self._error(request, query.question, Rcode.FORMERR, query.edns)
         if query.opcode not in (Opcode.QUERY, Opcode.NOTIFY):
             return self._error(request, query.question, Rcode.NOTIMP, query.edns)
         if query.tsig is not None:
@@ -192,59 +276,71 @@ class Responder:
         if query.opcode == Opcode.NOTIFY:  # no zone has a primary elsewhere (RFC 1996 §3.11 leaves the rcode open)
             return self._error(request, query.question, Rcode.NOTAUTH, query.edns)
         if query.qclass == Class.CH:
-            return self._chaos_response(request, query)
+            return self._chaos_response(request, query, cut)
         if query.qclass != Class.IN:
             return self._error(request, query.question, Rcode.REFUSED, query.edns)
         if query.qtype in (Type.AXFR, Type.IXFR):
-            return query
+            return self._sent(request, query, self._truncated) if cut else query
         if query.qtype in _REFUSED_TYPES:
             return self._error(request, query.question, _REFUSED_TYPES[query.qtype], query.edns)
-        return self._ordinary(request, query)
+        return self._ordinary(request, query, cut)
 
     def _unknown_key(self, request: bytes, query: Query, tsig: Tsig) -> bytes:
         """No key is known, so none can be verified (RFC 8945 §5.2.1). Names of hundreds of octets may leave no room
         for TSIG; then TC sends the client to TCP."""
         refusal = tsig_refusal(tsig, Rcode.BADKEY)
         tail = self._tail(query)
-        if HEADER_OCTETS + len(query.question) + len(tail.opt) + len(refusal) <= tail.limit:
+        octets = HEADER_OCTETS + len(query.question) + len(tail.opt) + COOKIE_OCTETS * tail.cookie + len(refusal)
+        if octets <= tail.limit:
             return self._error(request, query.question, Rcode.NOTAUTH, query.edns, refusal)
         plain = self._error(request, query.question, Rcode.NOTAUTH, query.edns)
         return plain[:2] + bytes((plain[2] | Flag.TC >> 8,)) + plain[3:]
 
-    def _ordinary(self, request: bytes, query: Query) -> bytes:
+    def _ordinary(self, request: bytes, query: Query, cut: bool) -> bytes:
         zone = self._table.find(query.qname, query.qtype)
-        qtype = query.qtype.to_bytes(2, "big")
-        form = _form(query)
         tail = self._tail(query)
         if zone is None:
             plan = self._refused
+        elif cut:
+            plan = self._truncated
         else:
             plan = (zone.with_dnssec if tail.dnssec_ok else zone).plan(query.qname, query.qtype)
+        behind = request[HEADER_OCTETS + len(query.qname) + 2 :]
+        options = None if query.edns is None else query.edns.options
+        if options in (b"", _ASKING_NSID):
+            _keep(self._kept_tails, behind, tail)
+        elif options is not None and options[:4] in _LONE_COOKIES and len(options) - 4 == options[3]:
+            _keep(self._cookie_tails[len(behind)], behind[:_COOKIE_AT], tail)
+        return self._sent(request, query, plan, tail)
+
+    def _sent(self, request: bytes, query: Query, plan: Plan, tail: _Tail | None = None) -> bytes:
+        """The plan as the response to a query that was read."""
+        if tail is None:
+            tail = self._tail(query)
+        opt = tail.opt if query.edns is None else tail.opt + query.edns.cookie
+        qtype = query.qtype.to_bytes(2, "big")
         end = HEADER_OCTETS + len(query.qname)
-        cookie = query.edns is not None and _is_client_cookie(query.edns.options)
-        if cookie or (query.edns is not None and query.edns.options in (b"", _ASKING_NSID)):
-            kept = self._cookie_tails if cookie else self._kept_tails
-            if len(kept) >= _MAX_KEPT_TAILS:
-                kept.clear()  # the usual ones are back at once; kept out they would be slow for good
-            behind = request[end + 2 :]
-            kept[behind[:-8] if cookie else behind] = tail
-        return self._response(request, end, len(query.qname), qtype, plan, form, tail)
+        return self._response(request, end, len(query.qname), qtype, plan, _form(query), tail.limit, opt)
 
     def _tail(self, query: Query) -> _Tail:
         edns = query.edns
         if edns is None:
             return _Tail(MAX_TCP_OCTETS if self._tcp else PLAIN_UDP_OCTETS, b"")
         limit = MAX_TCP_OCTETS if self._tcp else min(edns.payload, self._payload)
-        return _Tail(limit, opt_record(self._payload, 0, edns.dnssec_ok, self._options(edns)), edns.dnssec_ok)
+        opt = opt_record(self._payload, 0, edns.dnssec_ok, self._options(edns))
+        return _Tail(limit, opt[: len(opt) - len(edns.cookie)], edns.dnssec_ok, bool(edns.cookie))
 
     def _options(self, edns: Edns) -> bytes:
-        """Of the response. NSID to who asks for it, in a version that we know (RFC 5001 §2.2); no other as yet."""
-        return self._nsid if self._nsid and edns.version == 0 and edns.has_option(_NSID) else b""
+        """Of the response. NSID to who asks for it, in a version that we know (RFC 5001 §2.2), and COOKIE."""
+        options = self._nsid if self._nsid and edns.version == 0 and edns.option(_NSID) is not None else b""
+        return options + cookie_option(edns)
 
-    def _chaos_response(self, request: bytes, query: Query) -> bytes:
+    def _chaos_response(self, request: bytes, query: Query, cut: bool) -> bytes:
         text = self._chaos.text(query.qname) if query.qtype in (Type.TXT, Type.ANY) else None
         if text is None:
             return self._error(request, query.question, Rcode.REFUSED, query.edns)
+        if cut:
+            return self._sent(request, query, self._truncated)
         encoder = Encoder(query.qname)
         octets = text.encode()[:255]
         encoder.rrset(QUESTION, Type.TXT, 0, (bytes((len(octets),)) + octets,))
@@ -275,17 +371,14 @@ class Responder:
 
     def soa_alone(self, request: bytes, query: Query) -> bytes:
         """The answer to an IXFR query whose asker is up to date, or that came by UDP (RFC 1995 §2, §4)."""
-        qtype = Type.SOA.to_bytes(2, "big")
-        zone = self._table.by_apex[query.qname]
-        form = _form(query)
-        end = HEADER_OCTETS + len(query.qname)
-        plan = zone.plan(query.qname, Type.SOA)
-        return self._response(request, end, len(query.qname), qtype, plan, form, self._tail(query))
+        plan = self._table.by_apex[query.qname].plan(query.qname, Type.SOA)
+        return self._sent(request, replace(query, qtype=Type.SOA), plan)
 
 
-def _is_client_cookie(options: bytes) -> bool:
-    """A lone COOKIE option with a client cookie only (RFC 7873 §4): what many resolvers send with every query."""
-    return len(options) == 12 and options.startswith(b"\0\x0a\0\x08")
+def _keep(kept: dict[bytes, _Tail], behind: bytes, tail: _Tail) -> None:
+    if len(kept) >= _MAX_KEPT_TAILS:
+        kept.clear()  # the usual ones are back at once; kept out they would be slow for good
+    kept[behind] = tail
 
 
 def _form(query: Query) -> int:

@@ -19,7 +19,15 @@ from authdns.config.load import default_config, load_config, parse_config
 from authdns.config.models import LogModel, TcpModel, json_schema
 from authdns.config.presets import Preset, presets
 from authdns.config.problem import ConfigError, ConfigProblem, Where
-from authdns.config.settings import Config, Secondary, TransferRule, ZoneEntry, ZonePolicy
+from authdns.config.settings import (
+    Config,
+    CookieSettings,
+    RateLimitSettings,
+    Secondary,
+    TransferRule,
+    ZoneEntry,
+    ZonePolicy,
+)
 from authdns.config.values import BadValue, Endpoint, parse_domain, parse_endpoint, parse_network
 from authdns.config.zonefiles import ConfiguredZone, expand_zones, stem_of_zone, zone_name_of_file
 
@@ -29,9 +37,11 @@ __all__ = [
     "ConfigError",
     "ConfigProblem",
     "ConfiguredZone",
+    "CookieSettings",
     "Endpoint",
     "LogModel",
     "Preset",
+    "RateLimitSettings",
     "Secondary",
     "TcpModel",
     "TransferRule",

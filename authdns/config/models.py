@@ -233,6 +233,37 @@ class TcpModel(Model):
     )
 
 
+class RateLimitModel(Model):
+    """How many responses one source may have by UDP, so that nobody is flooded whose address was forged. Who sends a
+    valid cookie is not limited; by TCP a source has a budget of the server's time instead."""
+
+    per_second: Annotated[int, Field(strict=True, ge=1, le=10_000), Expected("a whole number from 1 to 10000")] = Field(
+        50, description="Responses a second to one address; networks have more (/24: 32 times as many)."
+    )
+    burst: Annotated[int, Field(strict=True, ge=1, le=100_000), Expected("a whole number from 1 to 100000")] = Field(
+        125, description="Responses to one address that was silent before."
+    )
+    slip: Annotated[int, Field(strict=True, ge=0, le=100), Expected("a whole number from 0 to 100")] = Field(
+        1, description="Every so many limited queries, one is answered with TC: come by TCP. 0: none is."
+    )
+    log_only: Annotated[StrictBool, Expected("true or false")] = Field(
+        False, description="Only count, and log, what would be limited."
+    )
+    exempt: AddressList = Field(
+        ("127.0.0.0/8", "::1"), description="Who is never limited: addresses, prefixes, names of lists."
+    )
+
+
+class CookiesModel(Model):
+    """DNS cookies (RFC 7873): who sends one back has not forged its address."""
+
+    secret_file: Annotated[StrictStr | None, Expected("the path of a file")] = Field(
+        None,
+        description="A file with a secret of 32 hex digits on each line, shared by the servers of one address: the "
+        "first makes cookies, all verify them. Default: a secret of this process, a new one every day.",
+    )
+
+
 class FileModel(Model):
     """The configuration of authdns, an authoritative DNS server."""
 
@@ -289,6 +320,15 @@ class FileModel(Model):
     tcp: Annotated[TcpModel, Section("a mapping with `connections`, `per-client`, `idle-seconds`, `pipelined`")] = (
         Field(TcpModel(), description="Limits of TCP connections.")
     )
+    rate_limit: Annotated[
+        RateLimitModel | None,
+        Switch("a mapping with `per-second`, `burst`, `slip`, `log-only`, `exempt`, or off"),
+    ] = Field(
+        RateLimitModel(), description="Limits the responses that one source gets by UDP; `off` or null: it has none."
+    )
+    cookies: Annotated[CookiesModel | None, Switch("a mapping with `secret-file`, or off")] = Field(
+        CookiesModel(), description="DNS cookies (RFC 7873, RFC 9018); `off` or null for none."
+    )
 
 
 def json_schema() -> dict[str, Any]:
@@ -317,6 +357,8 @@ MAPPINGS: dict[tuple[str, ...], type[Model]] = {
     ("metrics",): MetricsModel,
     ("log",): LogModel,
     ("tcp",): TcpModel,
+    ("rate-limit",): RateLimitModel,
+    ("cookies",): CookiesModel,
 }
 
 

@@ -15,7 +15,15 @@ from authdns.config.document import Document, Node
 from authdns.config.models import FileModel, PolicyModel, SecondaryModel, ZoneModel
 from authdns.config.presets import Preset, presets
 from authdns.config.problem import quoted
-from authdns.config.settings import Config, Secondary, TransferRule, ZoneEntry, ZonePolicy
+from authdns.config.settings import (
+    Config,
+    CookieSettings,
+    RateLimitSettings,
+    Secondary,
+    TransferRule,
+    ZoneEntry,
+    ZonePolicy,
+)
 from authdns.config.values import BadValue, Endpoint, Network, parse_domain, parse_endpoint, parse_network
 from authdns.config.wording import nearest
 from authdns.wire import name as names
@@ -62,6 +70,8 @@ class _Resolver:
             state=self.state(),
             zones=tuple(zone for zone in zones if zone is not None),
             metrics=self.metrics(),
+            rate_limit=self.rate_limit(),
+            cookies=self.cookies(),
             identity=self.short_text(model.identity, "identity"),
             version=self.short_text(model.version, "version"),
             edns_size=model.edns_size,
@@ -114,6 +124,20 @@ class _Resolver:
         except BadValue as error:
             self.report(self.at("metrics", "listen"), str(error))
             return None
+
+    def rate_limit(self) -> RateLimitSettings | None:
+        model = self.model.rate_limit
+        if model is None:
+            return None
+        rules = self.rules(model.exempt, self.at("rate-limit", "exempt"), "rate-limit.exempt")
+        exempt = tuple(rule.network for rule in rules)
+        return RateLimitSettings(model.per_second, model.burst, model.slip, model.log_only, exempt)
+
+    def cookies(self) -> CookieSettings | None:
+        model = self.model.cookies
+        if model is None or model.secret_file is None:
+            return None if model is None else CookieSettings()
+        return CookieSettings(self.whole_path(model.secret_file, self.at("cookies", "secret-file")))
 
     def short_text(self, text: str | None, key: str) -> str | None:
         if text is not None and not 0 < len(text.encode()) <= MAX_TXT_OCTETS:

@@ -86,13 +86,34 @@ class ZoneEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class RateLimitSettings:
+    """The section `rate-limit`, its lists looked up."""
+
+    per_second: int
+    burst: int
+    slip: int
+    log_only: bool
+    exempt: tuple[Network, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CookieSettings:
+    """Without a file the secret is the process's own."""
+
+    secret_file: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
-    """`path` is the file it was read from, None without one. `metrics` is None when switched off."""
+    """`path` is the file it was read from, None without one. `metrics`, `rate_limit` and `cookies` are None when
+    switched off."""
 
     listen: tuple[Endpoint, ...]
     state: Path
     zones: tuple[ZoneEntry, ...]
     metrics: Endpoint | None
+    rate_limit: RateLimitSettings | None
+    cookies: CookieSettings | None
     identity: str | None = None
     version: str | None = None
     edns_size: int = 1232

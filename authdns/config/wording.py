@@ -20,6 +20,11 @@ _NO_RECURSION = "authdns answers everybody for its own zones and never recurses;
 _ONLY_PRIMARY = "every zone here is a primary one; leave it out"
 _IS_LISTEN = 'the port stands behind the address in `listen`, such as "192.0.2.1:5353"'
 
+_IS_RATE_LIMIT = "write `rate-limit: {per-second: 50}`"
+_FIXED_TABLE = "the table has a fixed size; leave it out"
+_FIXED_PREFIXES = "prefixes of several lengths are counted at once, none is to be chosen; leave it out"
+_COOKIE_SECRET = "write `cookies: {secret-file: PATH}`; in the file each line is a secret of 32 hex digits"
+
 # Words of BIND, NSD, Knot, PowerDNS and CoreDNS: the key that does it here, or a sentence.
 _FOREIGN = {
     "also-notify": "notify",
@@ -62,6 +67,35 @@ _FOREIGN = {
     "allow-recursion": _NO_RECURSION,
     "allow-query": _NO_RECURSION,
     "forwarders": _NO_RECURSION,
+    "responses-per-second": "per-second",
+    "all-per-second": "per-second",
+    "rrl-ratelimit": _IS_RATE_LIMIT,
+    "ratelimit": "rate-limit",
+    "rrl": "rate-limit",
+    "mod-rrl": "rate-limit",
+    "instant-limit": "burst",
+    "rrl-slip": "slip",
+    "exempt-clients": "exempt",
+    "whitelist": "exempt",
+    "rrl-size": _FIXED_TABLE,
+    "table-size": _FIXED_TABLE,
+    "max-table-size": _FIXED_TABLE,
+    "min-table-size": _FIXED_TABLE,
+    "window": "the window follows from `burst` and `per-second`; leave it out",
+    "rate-limit-window": "the window follows from `burst` and `per-second`; leave it out",
+    "qps-scale": "the rate does not depend on the load; leave it out",
+    "rrl-ipv4-prefix-length": _FIXED_PREFIXES,
+    "rrl-ipv6-prefix-length": _FIXED_PREFIXES,
+    "ipv4-prefix-length": _FIXED_PREFIXES,
+    "ipv6-prefix-length": _FIXED_PREFIXES,
+    "answer-cookie": "cookies",
+    "mod-cookies": "cookies",
+    "cookie-secret": _COOKIE_SECRET,
+    "cookie-secret-file": _COOKIE_SECRET,
+    "cookie-secrets": _COOKIE_SECRET,
+    "secret": _COOKIE_SECRET,
+    "cookie-algorithm": "there is one, siphash24 (RFC 9018); leave it out",
+    "require-server-cookie": "a client without a valid cookie is answered within the `rate-limit`; leave it out",
 }
 
 
@@ -131,11 +165,14 @@ def _hint(what: str, found: Node, location: Location) -> str:
 
 
 def _takes_list(location: Location) -> bool:
-    return location[-1] in ("secondaries", "allow-transfer", "notify", "transfer-from", "notify-to", "listen")
+    return location[-1] in ("secondaries", "allow-transfer", "notify", "transfer-from", "notify-to", "listen", "exempt")
+
+
+_NOT_OF_TEXT = ("edns-size", "engine", "workers", "tcp", "log", "rate-limit")
 
 
 def _is_setting_of_text(location: Location) -> bool:
-    return location[0] not in ("edns-size", "engine", "workers", "tcp", "log") and location[-1] != "notify-ns"
+    return location[0] not in _NOT_OF_TEXT and location[-1] != "notify-ns"
 
 
 def _known_keys(location: Location) -> tuple[str, ...]:

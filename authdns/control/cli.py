@@ -24,6 +24,7 @@ from authdns.config import (
 from authdns.server import log as logs
 from authdns.server.app import App
 from authdns.server.files import list_folder, read_regular
+from authdns.server.guards import BadSecrets, read_secrets
 from authdns.server.listen import CannotStart
 from authdns.wire import name as names
 from authdns.zone.printer import print_zone
@@ -84,6 +85,12 @@ def check(config_file: Path | None, zones_folder: Path | None, quiet: bool) -> N
     for problem in config_problems:
         click.echo(str(problem), err=True)
     failed = len(config_problems)
+    if config.cookies is not None and config.cookies.secret_file is not None:
+        try:
+            read_secrets(config.cookies.secret_file)
+        except BadSecrets as error:
+            click.echo(f"secrets of cookies: {error}", err=True)
+            failed += 1
     for apex, zone in zones.items():
         reading = read_zone(zone.file, apex, read_regular, int(time.time()))
         _echo_problems(reading.problems, quiet)

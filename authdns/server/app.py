@@ -18,7 +18,9 @@ from types import ModuleType
 from typing import Any
 
 from authdns.answer.compiler import OTHER_KEY
+from authdns.answer.cookies import CookieState
 from authdns.answer.executor import ServedZone, ZoneTable
+from authdns.answer.limiter import Limited
 from authdns.answer.respond import NAMED_TYPES, SIZE_SHIFT, Chaos, Responder
 from authdns.config import Config, ConfigError, ConfigProblem, expand_zones, load_config
 from authdns.metrics import TransportFigures, ZoneFigures, serve_metrics
@@ -27,6 +29,7 @@ from authdns.server import systemd, udp
 from authdns.server.counters import Counters
 from authdns.server.engine import MAX_WORKERS, NO_TYPE, DeclinedListener, NativeEngine, NoEngine, load_native
 from authdns.server.files import FileSet, list_folder
+from authdns.server.guards import Guards
 from authdns.server.images import Images
 from authdns.server.listen import CannotStart, allow_files, open_sockets
 from authdns.server.log import fault_log, log
@@ -61,8 +64,10 @@ class App:
         self._counters = Counters()
         self._chaos = chaos = Chaos(config.identity, config.version)
         self._declined: list[DeclinedListener] = []
-        self._udp = Responder(self._table, tcp=False, payload=config.edns_size, chaos=chaos)
-        self._tcp = Responder(self._table, tcp=True, payload=config.edns_size, chaos=chaos)
+        self._guards = Guards(config, self._engine)
+        cookies, limiter, size = self._guards.cookies, self._guards.limiter, config.edns_size
+        self._udp = Responder(self._table, tcp=False, payload=size, chaos=chaos, cookies=cookies, limiter=limiter)
+        self._tcp = Responder(self._table, tcp=True, payload=size, chaos=chaos, cookies=cookies)
         self._requests = Requests(self._table, self._counters, config.edns_size)
         self._worker = ThreadPoolExecutor(1, "zones")
         self._config_files = FileSet()
@@ -95,11 +100,13 @@ class App:
         self._remember_config_file()
         stale = await self._zones.notice()
         # Not before every zone is known: for one that is not, its parent would answer, or a refusal.
+        self._guards.start(self._config)
         await tcp.start()
         self._listen_udp(sockets, tcp)
         tasks = [
             loop.create_task(self._look_after_zones(stale)),
             loop.create_task(systemd.feed_watchdog(self._config.listen, self._environ, self._answered)),
+            loop.create_task(self._guards.run()),
         ]
         await self._stopping.wait()
         await self._stop(sockets, tcp, tasks)
@@ -175,6 +182,7 @@ class App:
             lambda request, query, source: self._requests.over_tcp(self._tcp, request, query, source),
             self._barrier,
             self._requests.may_transfer,
+            self._guards.budget,
         )
         udp_sockets = []
         for endpoint in self._config.listen:
@@ -241,10 +249,14 @@ class App:
 
     def _take_over(self, config: Config) -> None:
         fixed = ("listen", "state", "metrics", "identity", "version", "edns_size", "engine", "workers", "tcp")
-        if changed := [key for key in fixed if getattr(config, key) != getattr(self._config, key)]:
+        changed = [key for key in fixed if getattr(config, key) != getattr(self._config, key)]
+        switches = ("rate_limit", "cookies")
+        changed += [key for key in switches if (getattr(config, key) is None) != (getattr(self._config, key) is None)]
+        if changed:
             keys = ", ".join(key.replace("_", "-") for key in changed)
             log.warning("changes of %s take effect at the next start", keys)
         logs.configure(config.log.format, config.log.level)
+        self._guards.take_over(self._config, config)
         self._config = self._zones.config = config
         log.info("the configuration was read again")
 
@@ -292,7 +304,7 @@ class App:
 
     def counts(self) -> Mapping[str, int]:
         counters = self._counters
-        keys = ("dropped", "unsent", "failed", "tcp_connections", "tcp_refused", "tcp_evicted")
+        keys = ("dropped", "unsent", "failed", "tcp_connections", "tcp_refused", "tcp_evicted", "tcp_over_time")
         found = {key: int(getattr(counters, key)) for key in keys}
         if self._engine is not None:
             by_engine = self._engine.counts()
@@ -303,7 +315,22 @@ class App:
         return found
 
     def outcomes(self) -> Mapping[str, Mapping[str, int]]:
-        return {"transfers": self._counters.transfers.copy(), "notifies": self._counters.notifies.copy()}
+        found = {"transfers": self._counters.transfers.copy(), "notifies": self._counters.notifies.copy()}
+        cookies, limiter = self._guards.cookies, self._guards.limiter
+        by_engine = None if self._engine is None else self._engine.counts()
+        if cookies is not None:
+            found["cookies"] = _added(cookies.counts, by_engine and by_engine["cookies"])
+        if limiter is not None:
+            found["rate_limited"] = _added(limiter.counts, by_engine and by_engine["limited"])
+            if self._guards.budget is not None:
+                found["rate_limited"]["logged"] += self._guards.budget.counts[Limited.LOGGED]
+        return found
+
+
+def _added(counts: Mapping[CookieState, int] | Mapping[Limited, int], more: Sequence[int] | None) -> dict[str, int]:
+    """Counts by their names in lower case; `more` are the engine's, in the same order."""
+    numbers = zip(counts.items(), more or [0] * len(counts), strict=True)
+    return {kind.name.lower(): number + other for (kind, number), other in numbers}
 
 
 def _metric_type(qtype: bytes) -> str:

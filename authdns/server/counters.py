@@ -16,6 +16,7 @@ class Counters:
     tcp_connections: int = 0
     tcp_refused: int = 0
     tcp_evicted: int = 0
+    tcp_over_time: int = 0
     # Outcome -> number; they begin at 0, or the first failure would be no increase to whoever watches.
     transfers: dict[str, int] = field(default_factory=lambda: dict.fromkeys(TRANSFER_OUTCOMES, 0))
     notifies: dict[str, int] = field(default_factory=lambda: dict.fromkeys(NOTIFY_OUTCOMES, 0))

@@ -12,11 +12,13 @@ import secrets
 import socket
 import struct
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Literal
 
 from authdns.answer.image import Image
+from authdns.answer.limiter import RateLimit
 from authdns.answer.respond import Chaos, Responder
 from authdns.server.counters import Counters
 from authdns.server.listen import IP_PKTINFO, is_wildcard
@@ -99,12 +101,41 @@ class NativeEngine:
         sock, handed = listener.socket, listener.handed
         self._engine.start(sock.fileno(), handed.fileno(), is_wildcard(sock), payload, chaos.nsid)
 
+    def use_secrets(self, secrets: Sequence[bytes] | None) -> None:
+        """Of cookies; None: there are none."""
+        self._engine.use_secrets(None if secrets is None else list(secrets))
+        self._reclaim_soon()
+
+    def use_limiter(self, limit: RateLimit) -> None:
+        self._engine.use_limiter(self._seed, *limiter_arguments(limit))
+        self._reclaim_soon()
+
+    def limited(self) -> tuple[tuple[int, int, int], bytes | None]:
+        """(how many queries were limited: truncated, dropped, logged; the address of one since the last call)."""
+        limited: tuple[tuple[int, int, int], bytes | None] = self._engine.limited()
+        return limited
+
     def stop(self) -> None:
         self._engine.stop()
 
     def counts(self) -> "Counts":
         counts: Counts = self._engine.counts()
         return counts
+
+
+def limiter_arguments(
+    limit: RateLimit,
+) -> tuple[
+    int,
+    tuple[list[tuple[int, int]], list[tuple[int, int]]],
+    tuple[list[tuple[bytes, bytes]], list[tuple[bytes, bytes]]],
+    int,
+    bool,
+]:
+    """What Engine.use_limiter wants behind the seed."""
+    prefixes = (limit.prefixes(4), limit.prefixes(6))
+    exempt = (limit.exempt_ranges(4), limit.exempt_ranges(6))
+    return limit.window, prefixes, exempt, limit.slip, limit.log_only
 
 
 class DeclinedListener(UdpListener):
@@ -126,13 +157,14 @@ class DeclinedListener(UdpListener):
         self.on_readable = self._drain_declined
 
     def _drain_declined(self) -> None:
+        now = time.time_ns()
         for _ in range(DRAIN_BATCH):
             try:
                 message = self.from_engine.recv(_QUERY_AT + RECEIVE_OCTETS)
             except BlockingIOError:
                 return
             source, control = _where_from(message)
-            response = self.answer(message[_QUERY_AT:], source)
+            response = self.answer(message[_QUERY_AT:], source, now)
             if response is None:
                 continue
             try:

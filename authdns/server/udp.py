@@ -9,6 +9,7 @@ kernel would choose another, and resolvers drop such answers).
 
 import socket
 import struct
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -47,6 +48,7 @@ class UdpListener:
     def _drain(self) -> None:
         receive, send = self.socket.recvfrom, self.socket.sendto
         respond = self._responder.respond
+        now = time.time_ns()
         for _ in range(DRAIN_BATCH):
             try:
                 request, source = receive(RECEIVE_OCTETS)
@@ -58,7 +60,7 @@ class UdpListener:
                 self.counters.dropped += 1  # nobody can be there: forged, to make two servers talk to each other
                 continue
             try:
-                response = respond(request)
+                response = respond(request, source[0], now)
                 if type(response) is not bytes:
                     response = self._not_bytes(request, response, source)  # type: ignore[arg-type]
                     if response is None:
@@ -74,6 +76,7 @@ class UdpListener:
 
     def _drain_wildcard(self) -> None:
         receive, send = self.socket.recvmsg, self.socket.sendmsg
+        now = time.time_ns()
         for _ in range(DRAIN_BATCH):
             try:
                 request, control, _, source = receive(RECEIVE_OCTETS, 64)
@@ -84,7 +87,7 @@ class UdpListener:
             if not source[1]:
                 self.counters.dropped += 1
                 continue
-            response = self.answer(request, source)
+            response = self.answer(request, source, now)
             if response is None:
                 continue
             try:
@@ -92,10 +95,10 @@ class UdpListener:
             except OSError:
                 self.counters.unsent += 1
 
-    def answer(self, request: bytes, source: Address) -> bytes | None:
-        """What to send, if anything."""
+    def answer(self, request: bytes, source: Address, now: int) -> bytes | None:
+        """What to send, if anything. `now` in nanoseconds since 1970."""
         try:
-            response = self._responder.respond(request)
+            response = self._responder.respond(request, source[0], now)
             if type(response) is bytes:
                 return response
             return self._not_bytes(request, response, source)  # type: ignore[arg-type]

@@ -8,7 +8,7 @@ offset 12, and each owner is its own labels and a pointer there. That costs a sl
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from authdns.wire.message import header, opt_record
+from authdns.wire.message import cookie_option, header, opt_record
 from authdns.wire.query import Query
 from authdns.wire.rdata import COMPRESSIBLE
 from authdns.wire.types import Flag, Type
@@ -29,7 +29,7 @@ class Message(NamedTuple):
 
 def axfr(zone: Zone, query: Query, payload: int) -> Iterator[Message]:
     """The whole zone: SOA, everything else, SOA (RFC 5936 §2.2). Also answers IXFR in full form (RFC 1995 §4)."""
-    opt = b"" if query.edns is None else opt_record(payload, 0, query.edns.dnssec_ok)
+    opt = b"" if query.edns is None else opt_record(payload, 0, query.edns.dnssec_ok, cookie_option(query.edns))
     ident = query.id.to_bytes(2, "big")
     flags = Flag.QR | Flag.AA | query.flags & Flag.RD
     pieces: list[bytes] = []

@@ -20,23 +20,26 @@ SOA_NUMBERS_OCTETS = 20
 
 @dataclass(frozen=True, slots=True)
 class Edns:
-    """What the OPT record said (RFC 6891 §6.1). `options` is the raw option list, known to be well-formed."""
+    """What the OPT record said (RFC 6891 §6.1). `options` is the raw option list, known to be well-formed unless it
+    came with Malformed. `cookie` is not what was asked but what is to be answered: the octets of COOKIE, or none."""
 
     payload: int
     version: int
     dnssec_ok: bool
     options: bytes
+    cookie: bytes = b""
 
-    def has_option(self, code: int) -> bool:
-        """Whether that option is there, whatever it holds."""
+    def option(self, code: int) -> bytes | None:
+        """What the first option with that code holds; None if there is none, or not all of it."""
         position = 0
         for _ in range(MAX_OPTIONS):
             if position + 4 > len(self.options):
                 break
+            end = position + 4 + int.from_bytes(self.options[position + 2 : position + 4], "big")
             if int.from_bytes(self.options[position : position + 2], "big") == code:
-                return True
-            position += 4 + int.from_bytes(self.options[position + 2 : position + 4], "big")
-        return False
+                return self.options[position + 4 : end] if end <= len(self.options) else None
+            position = end
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,10 @@ class Malformed(Exception):
         self.edns = edns
 
 
+class NoQuestion(Malformed):
+    """Nothing else is wrong with it: who asks for a cookie only (RFC 7873 §5.4) may leave the question out."""
+
+
 def parse_query(wire: bytes) -> Query:
     """Reads a request of at least 12 octets with QR=0 (the caller drops anything else). Raises Malformed."""
     ident, flags, qdcount, ancount, nscount, arcount = (int.from_bytes(wire[i : i + 2], "big") for i in range(0, 12, 2))
@@ -99,6 +106,8 @@ def parse_query(wire: bytes) -> Query:
         edns = None if qdcount > 1 or ancount or nscount else _edns_if_any(wire, end, arcount)
         return Query(ident, flags, opcode, question, qname, qtype, qclass, edns, None, None)
     if qdcount != 1:
+        if opcode == Opcode.QUERY and not (qdcount or ancount or nscount):
+            raise _without_question(wire, end, arcount)
         edns = None if qdcount or ancount or nscount else _edns_if_any(wire, end, arcount)
         raise Malformed(f"QDCOUNT is {qdcount}, expected 1", edns=edns)
     ixfr_serial = None
@@ -113,6 +122,15 @@ def parse_query(wire: bytes) -> Query:
         ixfr_serial = _serial_of(rrtype, rdata, question)
     edns, tsig = _read_additional(wire, end, arcount, question)
     return Query(ident, flags, opcode, question, qname, qtype, qclass, edns, tsig, ixfr_serial)
+
+
+def _without_question(wire: bytes, end: int, arcount: int) -> Malformed:
+    try:
+        edns, tsig = _read_additional(wire, end, arcount, b"")
+    except Malformed as error:
+        return error
+    kind = Malformed if tsig else NoQuestion
+    return kind("QDCOUNT is 0, expected 1", edns=edns)
 
 
 def _edns_if_any(wire: bytes, end: int, arcount: int) -> Edns | None:

@@ -78,6 +78,7 @@ class Rcode(IntEnum):
     NOTAUTH = 9
     BADVERS = 16
     BADKEY = 17  # a TSIG error, never in a header
+    BADCOOKIE = 23
 
 
 class Flag(IntEnum):

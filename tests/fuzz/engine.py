@@ -2,7 +2,8 @@
 
     python -m tests.fuzz.engine [--queries 10000000] [--processes 2] [--seed 1]
 
-It may decline for the reasons in `Reason` only; how often it does is reported.
+It may decline for the reasons in `Reason` only; how often it does is reported. Both have cookies and limit responses;
+time goes on with each query, whose source and cookie are drawn from a few.
 """
 
 from __future__ import annotations
@@ -13,24 +14,36 @@ import multiprocessing
 import random
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from functools import cache
+from ipaddress import ip_network
 from typing import NamedTuple
 
+from authdns.answer.cookies import Cookies
 from authdns.answer.executor import ServedZone, ZoneTable
 from authdns.answer.image import write_image
+from authdns.answer.limiter import Limiter, RateLimit
 from authdns.answer.lookup import lookup
 from authdns.answer.native import _native as native
-from authdns.answer.respond import Chaos, Responder
+from authdns.answer.respond import NANOSECONDS, Chaos, Responder
+from authdns.server.engine import limiter_arguments
+from authdns.wire.address import address_octets
 from authdns.wire.query import HEADER_OCTETS, Query
 from authdns.wire.types import Class, Opcode, Type
 from authdns.zone.zone import RRset
 from tests.fuzz.invariants import OPT, TSIG, Violation, is_request, name_end
 from tests.fuzz.packets import endless
 from tests.fuzz.zones import table
+from tests.unit.answer.packets import header, opt, option
 
 SEED = 0x1234_5678_9ABC_DEF0
+NOW = 1_795_000_000 * NANOSECONDS
+SECRETS = (b"the first secret", b"secret after it.")
+FOREIGN = (b"not our secret..",)
+HOSTS = ("192.0.2.1", "192.0.2.2", "192.0.3.1", "127.0.0.1", "2001:db8::1", "2001:db8::2", "2001:db8:0:1::1", "::1")
+STEPS = (0, 0, 1_000_000, 5_000_000, 20_000_000)
+LIMIT = RateLimit(per_second=10, burst=30, slip=3, exempt=(ip_network("127.0.0.0/8"), ip_network("::1")))
 DO = 0x80
 
 
@@ -52,8 +65,9 @@ class Transport(NamedTuple):
     tcp: bool = False
     identity: str | None = None
 
-    def responder(self, zones: ZoneTable) -> Responder:
-        return Responder(zones, tcp=self.tcp, payload=self.payload, chaos=self.chaos)
+    def responder(self, zones: ZoneTable, cookies: Cookies | None = None, limiter: Limiter | None = None) -> Responder:
+        limited = None if self.tcp else limiter
+        return Responder(zones, tcp=self.tcp, payload=self.payload, chaos=self.chaos, cookies=cookies, limiter=limited)
 
     @property
     def chaos(self) -> Chaos:
@@ -73,31 +87,58 @@ TRANSPORTS = (
 )
 
 
-class Pair:
-    """The engine and the executor over the same zones. Zones that cannot be served are not in the engine."""
+class Client(NamedTuple):
+    """Who asks, and when (in nanoseconds since 1970)."""
 
-    def __init__(self, zones: ZoneTable, transports: Iterable[Transport] = TRANSPORTS) -> None:
+    host: str = "192.0.2.1"
+    now: int = NOW
+
+
+A_CLIENT = Client()
+
+
+class Pair:
+    """The engine and the executor over the same zones. Zones that cannot be served are not in the engine.
+
+    With `limit` they limit responses, and with `secrets` they have cookies."""
+
+    def __init__(
+        self,
+        zones: ZoneTable,
+        transports: Iterable[Transport] = TRANSPORTS,
+        limit: RateLimit | None = None,
+        secrets: Sequence[bytes] = (),
+    ) -> None:
         self.zones = zones
+        self.cookies = Cookies(secrets) if secrets else None
         self.engine = native.Engine(SEED)
         for apex, served in zones.by_apex.items():
             image = native.Image(write_image(served.zone), SEED, RRset) if isinstance(served, ServedZone) else None
             self.engine.publish(apex, image)
-        self._sides = [(each, each.responder(zones), each.chaos.nsid) for each in transports]
+        self.engine.use_secrets(list(secrets) or None)
+        limiter = None
+        if limit is not None:
+            limiter = Limiter(limit)
+            self.engine.use_limiter(SEED, *limiter_arguments(limit))
+        self._sides = [(each, each.responder(zones, self.cookies, limiter), each.chaos.nsid) for each in transports]
 
-    def check(self, packet: bytes, choice: int = 0) -> str:
+    def check(self, packet: bytes, choice: int = 0, client: Client = A_CLIENT) -> str:
         """What became of it over one of the transports. Raises Violation."""
         transport, python, nsid = self._sides[choice % len(self._sides)]
-        got = self.engine.respond(packet, transport.payload, transport.tcp, nsid)
+        address = address_octets(client.host)
+        got = self.engine.respond(packet, transport.payload, transport.tcp, nsid, address, client.now)
         if got == native.DECLINED:
             reason = self.reason(packet)
             if reason is None:
                 raise Violation(f"declined without a reason: {packet.hex()}")
             return f"declined: {reason}"
-        expected = python.respond(packet)
+        expected = python.respond(packet, client.host, client.now)
         if got != (native.DROPPED if expected is None else expected):
-            raise Violation(f"they differ ({transport})\nrequest {packet.hex()}\nengine {_shown(got)}\n"
+            raise Violation(f"they differ ({transport}, {client})\nrequest {packet.hex()}\nengine {_shown(got)}\n"
                             f"Python {_shown(expected)}")  # fmt: skip
-        return "silence" if isinstance(got, int) else f"rcode {got[3] & 15}"
+        if isinstance(got, int):
+            return "silence" if not is_request(packet) else "limited"
+        return f"rcode {got[3] & 15}"
 
     def reason(self, packet: bytes) -> Reason | None:
         """Why the engine may decline this request, if it may. It is read here as far as that needs, and no further."""
@@ -134,15 +175,55 @@ def _shown(response: bytes | int | Query | None) -> str:
 
 @cache
 def pair() -> Pair:
-    return Pair(table())
+    return Pair(table(), secrets=SECRETS)
+
+
+class Clients:
+    """Clients, one after the other, with cookies of all kinds."""
+
+    def __init__(self, random_: random.Random) -> None:
+        self._random = random_
+        self._now = NOW
+
+    def next(self, packet: bytes) -> tuple[bytes, Client]:
+        """The packet, perhaps with a cookie in the place of its OPT or of its end, and who sends it."""
+        random_ = self._random
+        self._now += random_.choice(STEPS)
+        client = Client(random_.choice(HOSTS), self._now)
+        if random_.random() < 0.5:
+            return packet, client
+        client_cookie = bytes((random_.randrange(4),)) * 8
+        moment = client.now // NANOSECONDS - random_.choice((0, 0, 0, 60, 1790, 1860, 3590, 3720, -290, -400))
+        cookie, _ = Cookies(random_.choice((SECRETS, SECRETS, SECRETS[1:], FOREIGN))).answer(
+            client_cookie, random_.choice((client.host, client.host, HOSTS[0])), moment
+        )
+        content = random_.choice((cookie, cookie, cookie, client_cookie, cookie[: random_.randrange(25)], cookie * 2))
+        if random_.random() < 0.1:
+            content = random_.randbytes(random_.randrange(44))
+        options = option(10, content)
+        options = random_.choice((options, options, options, option(3) + options, options + option(10), options[:-1]))
+        edns = opt(payload=random_.choice((512, 1232)), flags=random_.choice((0, 0x8000)), options=options)
+        if random_.random() < 0.1:
+            return header(counts=(0, 0, 0, 1)) + edns, client
+        end = name_end(packet, HEADER_OCTETS) + 4
+        if end > len(packet) or not is_request(packet):
+            return packet, client
+        return packet[:4] + b"\0\1\0\0\0\0\0\1" + packet[12:end] + edns, client
 
 
 def run(queries: int, seed: int) -> Counter[str]:
     """So many mutated queries. Raises Violation."""
     random_ = random.Random(seed)
     source = endless(random_)
-    check = pair().check
-    return Counter(check(next(source), number) for number in range(queries))
+    clients = Clients(random_)
+    both = Pair(table(), limit=LIMIT, secrets=SECRETS)
+    outcomes: Counter[str] = Counter()
+    for number in range(queries):
+        packet, client = clients.next(next(source))
+        outcomes[both.check(packet, number, client)] += 1
+    if both.cookies is not None:
+        outcomes.update({f"cookies: {state.name.lower()}": n for state, n in both.cookies.counts.items()})
+    return outcomes
 
 
 def main() -> None:
@@ -159,7 +240,9 @@ def main() -> None:
         parts = pool.starmap(run, [(share, given.seed + number) for number in range(given.processes)])
     outcomes: Counter[str] = sum(parts, Counter())
     seconds = round(time.monotonic() - begun, 1)
-    print(json.dumps({"queries": outcomes.total(), "seconds": seconds, **dict(outcomes.most_common())}, indent=1))
+    print(
+        json.dumps({"queries": share * given.processes, "seconds": seconds, **dict(outcomes.most_common())}, indent=1)
+    )
 
 
 if __name__ == "__main__":

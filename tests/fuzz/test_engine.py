@@ -15,7 +15,12 @@ from tests.unit.answer.packets import header, opt, option, query, question, tsig
 
 QUERIES = 200_000
 NSID = option(3)
-CLASSES = ("silence", *(f"rcode {rcode}" for rcode in (0, 1, 3, 4, 5)), *(f"declined: {reason}" for reason in Reason))
+CLASSES = (
+    "silence",
+    "limited",
+    *(f"rcode {rcode}" for rcode in (0, 1, 3, 4, 5, 7)),
+    *(f"declined: {reason}" for reason in Reason),
+)
 
 
 def test_mutated_queries() -> None:

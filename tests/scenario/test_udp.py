@@ -215,10 +215,10 @@ def test_an_error_inside_is_servfail_and_the_server_lives(
 ) -> None:
     respond = Responder.respond
 
-    def faulty(self: Responder, request: bytes) -> object:
+    def faulty(self: Responder, request: bytes, host: str, now: int) -> object:
         if b"\4boom" in request:
             raise RuntimeError("boom")
-        return respond(self, request)
+        return respond(self, request, host, now)
 
     monkeypatch.setattr(Responder, "respond", faulty)
     more = {"engine": "python"} if rdclass == 1 else {}

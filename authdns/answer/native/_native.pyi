@@ -10,10 +10,13 @@ def checksum(data: bytes | memoryview) -> int:
 
 class Counts(TypedDict):
     """`answered`: (rcode, type, number); the type is 0 for all without a name, 65536 without a question. `sizes`: of
-    responses, in steps of 64 octets. `declined` was handed to Python, `lost` would have been, but it had too many."""
+    responses, in steps of 64 octets. `declined` was handed to Python, `lost` would have been, but it had too many.
+    `cookies` that came: valid, new, invalid. `limited`: truncated, dropped (which is in `dropped` as well), logged."""
 
     answered: list[tuple[int, int, int]]
     sizes: list[int]
+    cookies: tuple[int, int, int]
+    limited: tuple[int, int, int]
     dropped: int
     unsent: int
     declined: int
@@ -45,8 +48,35 @@ class Engine:
     def withdraw(self, apex: bytes) -> None:
         """The zone is no more: its names are refused, or belong to a zone above."""
 
-    def respond(self, request: bytes, payload: int = 1232, tcp: bool = False, nsid: bytes = b"") -> bytes | int:
-        """The response; or DECLINED, or DROPPED. `nsid` is the whole option."""
+    def respond(
+        self,
+        request: bytes,
+        payload: int = 1232,
+        tcp: bool = False,
+        nsid: bytes = b"",
+        address: bytes = ...,
+        now: int = 0,
+    ) -> bytes | int:
+        """The response; or DECLINED, or DROPPED. `nsid` is the whole option, `address` the client's (4 or 16 octets),
+        `now` in nanoseconds since 1970."""
+
+    def use_secrets(self, secrets: list[bytes] | None) -> None:
+        """Of cookies: the first makes them, each verifies; None: there are none. Raises ValueError."""
+
+    def use_limiter(
+        self,
+        seed: int,
+        window: int,
+        prefixes: tuple[list[tuple[int, int]], list[tuple[int, int]]],
+        exempt: tuple[list[tuple[bytes, bytes]], list[tuple[bytes, bytes]]],
+        slip: int,
+        log_only: bool,
+    ) -> None:
+        """Limits responses, beginning with an empty table. Pairs are for IPv4 and IPv6; `seed` (64 bits) keeps
+        strangers from choosing prefixes that share a counter. See limiter.RateLimit. Raises ValueError."""
+
+    def limited(self) -> tuple[tuple[int, int, int], bytes | None]:
+        """(how many queries were limited, as in Counts; the address of one since the last call)."""
 
     def start(self, socket: int, handed: int, wildcard: bool, payload: int, nsid: bytes = b"") -> None:
         """A thread that answers what comes in by `socket` (blocking, a file descriptor). What it declines it writes to

@@ -19,6 +19,7 @@ enum {
     NOTIMP = 4,
     REFUSED = 5,
     BADVERS = 16,
+    BADCOOKIE = 23,
 
     TYPE_OPT = 41,
     TYPE_DS = 43,
@@ -35,6 +36,8 @@ enum {
     MAX_POINTERS = 16,
     MAX_OPTIONS = 64,
     OPTION_NSID = 3,
+    OPTION_COOKIE = 10,
+    OPT_OCTETS = 11, /* without options */
     FIXED_OCTETS = 10, /* of a record: type, class, TTL, RDLENGTH */
     POINTERS_END = 0x4000,
     CACHE_LINE_OCTETS = 64,
@@ -284,28 +287,54 @@ static size_t put_head(const struct request *request, unsigned flags, const uint
     return HEADER_OCTETS + request->question_octets;
 }
 
-/* Also of options that are too many: then it is FORMERR, with what the first ones asked for. */
-static int asks_nsid(const struct edns *edns) {
+/* What the first option with that code holds; NULL if there is none, or not all of it. Also of options that are too many:
+ * then it is FORMERR, with what the first ones asked for. */
+static const uint8_t *find_option(const struct edns *edns, unsigned code, size_t *data_octets) {
     size_t position = 0;
     for (unsigned i = 0; i < MAX_OPTIONS && position + 4 <= edns->options_octets; i++) {
-        if (net16(edns->options + position) == OPTION_NSID)
-            return 1;
-        position += 4 + net16(edns->options + position + 2);
+        size_t octets = net16(edns->options + position + 2);
+        if (net16(edns->options + position) == code) {
+            *data_octets = octets;
+            return position + 4 + octets <= edns->options_octets ? edns->options + position + 4 : NULL;
+        }
+        position += 4 + octets;
     }
-    return 0;
+    return NULL;
 }
 
-static size_t opt_octets(const struct edns *edns, const struct limits *limits) {
-    if (!edns->present)
+/* What COOKIE says (RFC 7873 section 5.2), if there is one that can be read. */
+static void read_cookie(struct request *request, const struct client *client) {
+    size_t octets;
+    const struct edns *edns = &request->edns;
+    if (!client->secrets || !edns->present || edns->version || !edns->options_octets)
+        return;
+    const uint8_t *asked = find_option(edns, OPTION_COOKIE, &octets);
+    if (asked)
+        answer_cookie(&request->cookie, client->secrets, client, asked, octets);
+}
+
+static int has_nsid(const struct edns *edns, const struct limits *limits) {
+    size_t unused;
+    return limits->nsid_octets && edns->version == 0 && find_option(edns, OPTION_NSID, &unused);
+}
+
+static size_t opt_octets(const struct request *request, const struct limits *limits) {
+    if (!request->edns.present)
         return 0;
-    return 11 + (limits->nsid_octets && edns->version == 0 && asks_nsid(edns) ? (size_t)limits->nsid_octets : 0);
+    size_t octets = OPT_OCTETS;
+    if (has_nsid(&request->edns, limits))
+        octets += limits->nsid_octets;
+    if (request->cookie.state > COOKIE_MALFORMED)
+        octets += 4 + COOKIE_OCTETS;
+    return octets;
 }
 
 /* OPT of a response (RFC 6891 section 6.1): version 0, DO copied (RFC 3225 section 3). */
-static size_t put_opt(const struct edns *edns, const struct limits *limits, unsigned rcode, uint8_t *out) {
-    size_t octets = opt_octets(edns, limits);
-    if (!octets)
+static size_t put_opt(const struct request *request, const struct limits *limits, unsigned rcode, uint8_t *out) {
+    const struct edns *edns = &request->edns;
+    if (!edns->present)
         return 0;
+    size_t end = OPT_OCTETS;
     out[0] = 0;
     put_net16(out + 1, TYPE_OPT);
     put_net16(out + 3, limits->payload);
@@ -313,16 +342,26 @@ static size_t put_opt(const struct edns *edns, const struct limits *limits, unsi
     out[6] = 0;
     out[7] = edns->dnssec_ok ? 0x80 : 0;
     out[8] = 0;
-    put_net16(out + 9, (uint32_t)octets - 11);
-    if (octets > 11)
-        memcpy(out + 11, limits->nsid, octets - 11);
-    return octets;
+    if (has_nsid(edns, limits)) {
+        memcpy(out + end, limits->nsid, limits->nsid_octets);
+        end += limits->nsid_octets;
+    }
+    if (request->cookie.state > COOKIE_MALFORMED) {
+        put_net16(out + end, OPTION_COOKIE);
+        put_net16(out + end + 2, COOKIE_OCTETS);
+        memcpy(out + end + 4, request->cookie.octets, COOKIE_OCTETS);
+        end += 4 + COOKIE_OCTETS;
+    }
+    put_net16(out + 9, (uint32_t)(end - OPT_OCTETS));
+    return end;
 }
 
-static int refuse(const struct request *request, const struct limits *limits, unsigned rcode, uint8_t *out) {
+/* A response without records. */
+static int refuse(const struct request *request, const struct limits *limits, unsigned flags, unsigned rcode,
+                  uint8_t *out) {
     static const uint32_t nothing[3] = {0, 0, 0};
-    size_t end = put_head(request, QR | (rcode & 15), nothing, out);
-    return (int)(end + put_opt(&request->edns, limits, rcode, out + end));
+    size_t end = put_head(request, QR | flags | (rcode & 15), nothing, out);
+    return (int)(end + put_opt(request, limits, rcode, out + end));
 }
 
 /* Adds `delta` to each of the pointers in front of octet `end` of a body. */
@@ -427,7 +466,7 @@ static int respond(const struct image *image, const struct request *request, con
         }
     }
     uint32_t records = proof ? get16(proof + PROOF_RECORDS) : 0;
-    size_t opt = opt_octets(&request->edns, limits);
+    size_t opt = opt_octets(request, limits);
     unsigned truncated = 0, flags = get16(plan + PLAN_FLAGS);
     uint32_t counts[3];
     const uint8_t *last = stop + STOP_SIZE * (size_t)(stops - 1);
@@ -471,7 +510,7 @@ static int respond(const struct image *image, const struct request *request, con
             move(out + end, pointer, pointers, body_octets, delta);
     }
     end += body_octets + proof_octets;
-    return (int)(end + put_opt(&request->edns, limits, 0, out + end));
+    return (int)(end + put_opt(request, limits, 0, out + end));
 }
 
 /* ---- requests ---- */
@@ -558,9 +597,12 @@ static enum step decide(struct job *job, const struct zone_set *zones, const uin
     unsigned arcount = net16(wire + 10);
     job->rcode = FORMERR;
     if (net16(wire + 4) != 1) {
-        if (!net16(wire + 4) && !net16(wire + 6) && !net16(wire + 8))
-            if (read_additional(wire, octets, HEADER_OCTETS, arcount, &request->edns) == FOR_PYTHON)
+        if (!net16(wire + 4) && !net16(wire + 6) && !net16(wire + 8)) {
+            enum outcome outcome = read_additional(wire, octets, HEADER_OCTETS, arcount, &request->edns);
+            if (outcome == FOR_PYTHON)
                 return DECLINE;
+            job->cookie_alone = outcome == SOUND;
+        }
         return REFUSE;
     }
     unsigned length = name_octets(wire + HEADER_OCTETS, octets - HEADER_OCTETS);
@@ -604,10 +646,23 @@ static enum step decide(struct job *job, const struct zone_set *zones, const uin
     return job->image == NO_ZONE ? REFUSE : job->image == NO_IMAGE ? DECLINE : LOOK_UP;
 }
 
-void begin(struct job *job, const struct zone_set *zones, const uint8_t *wire, size_t octets) {
+void begin(struct job *job, const struct zone_set *zones, const struct client *client, const uint8_t *wire,
+           size_t octets) {
+    struct request *request = &job->request;
+    request->cookie.state = COOKIE_NONE;
+    job->cookie_alone = 0;
+    job->limited = WITHIN;
     job->step = decide(job, zones, wire, octets);
     if (job->step == LOOK_UP)
         __builtin_prefetch(&job->image->slots[(uint32_t)job->name.hashes[0] & job->image->mask]);
+    if (job->step < REFUSE || !request->edns.present)
+        return;
+    read_cookie(request, client);
+    if (request->cookie.state == COOKIE_MALFORMED) { /* RFC 7873 section 5.2.2 */
+        job->step = REFUSE;
+        job->rcode = FORMERR;
+    } else if (job->cookie_alone && request->cookie.state != COOKIE_NONE) /* ibid., section 5.4 */
+        job->rcode = request->cookie.state == COOKIE_INVALID ? BADCOOKIE : NOERROR;
 }
 
 void prepare(const struct job *job) {
@@ -620,34 +675,37 @@ void prepare(const struct job *job) {
     }
 }
 
-int finish(struct job *job, const struct limits *limits, uint8_t *out, size_t room) {
-    if (job->step == DROP)
-        return DROPPED;
-    if (job->step == DECLINE || room < PLAIN_UDP_OCTETS || limits->payload < PLAIN_UDP_OCTETS ||
-        limits->nsid_octets > MAX_NSID_OCTETS)
-        return DECLINED; /* or there would not always be room for the question and OPT */
-    if (job->step == REFUSE)
-        return refuse(&job->request, limits, job->rcode, out);
+int locate(struct job *job) {
+    if (job->step != LOOK_UP)
+        return job->step == REFUSE;
     const struct image *image = job->image;
     uint32_t node = node_at(image, &job->name, 0);
     unsigned tables = NODE_AT;
     if (!node) {
         node = closest_encloser(image, &job->name, job->apex);
         tables = NODE_BELOW;
-        if (!node)
-            return DECLINED;
     }
-    uint32_t table = get32(image->data + node + tables + (job->request.edns.dnssec_ok ? 4 : 0));
-    const uint8_t *plan = plan_for(image, table, job->qtype);
-    if (!plan)
-        return DECLINED;
-    job->rcode = get16(plan + PLAN_FLAGS) & 15;
-    return respond(image, &job->request, &job->name, limits, plan, out, room);
+    uint32_t table = node ? get32(image->data + node + tables + (job->request.edns.dnssec_ok ? 4 : 0)) : 0;
+    job->plan = plan_for(image, table, job->qtype);
+    if (!job->plan)
+        job->step = DECLINE;
+    return job->plan != NULL;
 }
 
-int answer(const struct zone_set *zones, const struct limits *limits, const uint8_t *wire, size_t octets, uint8_t *out,
-           size_t room) {
-    struct job job;
-    begin(&job, zones, wire, octets);
-    return finish(&job, limits, out, room);
+int finish(struct job *job, const struct limits *limits, uint8_t *out, size_t room) {
+    if (job->step == DROP)
+        return DROPPED;
+    if (job->step == DECLINE || room < PLAIN_UDP_OCTETS || limits->payload < PLAIN_UDP_OCTETS ||
+        limits->nsid_octets > MAX_NSID_OCTETS)
+        return DECLINED; /* or there would not always be room for the question and OPT */
+    if (job->limited == LIMITED_DROPPED)
+        return DROPPED;
+    if (job->step == REFUSE)
+        return refuse(&job->request, limits, 0, job->rcode, out);
+    if (job->limited == LIMITED_TRUNCATED) {
+        job->rcode = NOERROR;
+        return refuse(&job->request, limits, TC, NOERROR, out);
+    }
+    job->rcode = get16(job->plan + PLAN_FLAGS) & 15;
+    return respond(job->image, &job->request, &job->name, limits, job->plan, out, room);
 }

@@ -83,6 +83,40 @@ struct limits {
 
 enum { DECLINED = -1, DROPPED = -2 };
 
+/* Cookies (RFC 7873, RFC 9018). */
+enum {
+    SECRET_OCTETS = 16,
+    MAX_SECRETS = 4,
+    CLIENT_COOKIE_OCTETS = 8,
+    COOKIE_OCTETS = 24 /* with the server's, as we make them */
+};
+
+/* The first one makes cookies, each of them verifies. */
+struct secrets {
+    unsigned count;
+    uint8_t keys[MAX_SECRETS][SECRET_OCTETS];
+};
+
+/* Who asks, and when. */
+struct client {
+    uint8_t address[16]; /* of IPv4, also where it is mapped to IPv6, the first four octets */
+    unsigned address_octets;
+    uint32_t now;                  /* seconds since 1970 */
+    const struct secrets *secrets; /* NULL: there are no cookies */
+};
+
+enum cookie_state { COOKIE_NONE, COOKIE_MALFORMED, COOKIE_VALID, COOKIE_NEW, COOKIE_INVALID };
+
+/* What came with a request, and what to answer unless it is none or malformed. */
+struct cookie {
+    enum cookie_state state;
+    uint8_t octets[COOKIE_OCTETS];
+};
+
+void answer_cookie(struct cookie *cookie, const struct secrets *secrets, const struct client *client,
+                   const uint8_t *asked, size_t octets);
+uint64_t siphash24(const uint8_t key[SECRET_OCTETS], const uint8_t *data, size_t octets);
+
 /* What OPT said, and whether there was one. */
 struct edns {
     int present;
@@ -108,9 +142,13 @@ struct request {
     unsigned flags;
     size_t question_octets; /* 0 if it could not be read */
     struct edns edns;
+    struct cookie cookie;
 };
 
 enum step { DROP, DECLINE, REFUSE, LOOK_UP };
+
+/* What becomes of a query when its source has had too many responses. */
+enum limited { WITHIN, LIMITED_TRUNCATED, LIMITED_DROPPED, LIMITED_LOGGED };
 
 /* One request on its way. Several can be under way at once, so that the memory of one is fetched while others are read. */
 struct job {
@@ -118,22 +156,24 @@ struct job {
     uint32_t qtype; /* or NO_TYPE, if there was no question */
     uint32_t rcode;
     unsigned apex; /* which of the name's labels the zone begins at */
+    int cookie_alone; /* there is no question, and nothing else is wrong */
+    enum limited limited; /* for whoever limits to say, between `locate` and `finish` */
     const struct image *image;
+    const uint8_t *plan;
     struct request request;
     struct name name;
 };
 enum { NO_TYPE = 0x10000 };
 
 /* Reads a request, which must stay where it is. */
-void begin(struct job *job, const struct zone_set *zones, const uint8_t *request, size_t octets);
-/* Fetches what `finish` will look at; it can be left out. */
+void begin(struct job *job, const struct zone_set *zones, const struct client *client, const uint8_t *request,
+           size_t octets);
+/* Fetches what `locate` will look at; it can be left out. */
 void prepare(const struct job *job);
+/* Finds the answer. Not 0: there will be a response, unless the query is limited. */
+int locate(struct job *job);
 /* The octets of the response in `out`, which has room for `room`; or DECLINED, or DROPPED. */
 int finish(struct job *job, const struct limits *limits, uint8_t *out, size_t room);
-
-/* All of them, one after the other. */
-int answer(const struct zone_set *zones, const struct limits *limits, const uint8_t *request, size_t octets, uint8_t *out,
-           size_t room);
 
 /* A name is hashed from the root down, a label at a time, so that all its ancestors are hashed on the way. */
 uint64_t hash_label(uint64_t above, const uint8_t *label);

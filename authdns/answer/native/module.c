@@ -228,18 +228,19 @@ static PyType_Spec image_spec = {"authdns.answer.native._native.Image", sizeof(I
 struct retired {
     struct retired *next;
     PyObject *image; /* or */
-    struct zone_set *zones;
+    void *memory;
     unsigned workers; /* that had been started */
     uint64_t epochs[]; /* of each of them, when it was replaced */
 };
 
 typedef struct {
     PyObject_HEAD
-    struct zone_set *zones;
+    struct shared shared;
     PyObject *images; /* apex -> Image, so that they live */
     struct retired *retired;
     struct worker *workers[MAX_WORKERS];
     unsigned started;
+    struct counts counts; /* of `respond` */
 } Engine;
 
 static struct zone_set *zone_set_of(uint64_t seed, uint32_t slots) {
@@ -260,9 +261,9 @@ static PyObject *engine_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
     Engine *self = (Engine *)allocate(type, 0);
     if (!self)
         return NULL;
-    self->zones = zone_set_of(seed, 2 * FEWEST_ZONES);
+    self->shared.zones = zone_set_of(seed, 2 * FEWEST_ZONES);
     self->images = PyDict_New();
-    if (self->zones && self->images)
+    if (self->shared.zones && self->images)
         return (PyObject *)self;
     Py_DECREF(self);
     return PyErr_NoMemory();
@@ -294,7 +295,7 @@ static void reclaim(Engine *self) {
         }
         *from = each->next;
         Py_XDECREF(each->image);
-        free(each->zones);
+        free(each->memory);
         free(each);
     }
 }
@@ -305,24 +306,26 @@ static void engine_dealloc(Engine *self) {
     reclaim(self);
     for (unsigned i = 0; i < self->started; i++)
         free(self->workers[i]);
-    if (self->zones)
-        for (uint32_t i = 0; i <= self->zones->mask; i++)
-            free(self->zones->slots[i].apex);
-    free(self->zones);
+    if (self->shared.zones)
+        for (uint32_t i = 0; i <= self->shared.zones->mask; i++)
+            free(self->shared.zones->slots[i].apex);
+    free(self->shared.zones);
+    free(self->shared.secrets);
+    free(self->shared.limiter);
     Py_XDECREF(self->images);
     freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
     release(self);
     Py_DECREF(type);
 }
 
-/* Takes over what it is given. */
-static int retire(Engine *self, PyObject *image, struct zone_set *zones) {
+/* Takes over what it is given, when nobody can find it any more. */
+static int retire(Engine *self, PyObject *image, void *memory) {
     struct retired *each = malloc(sizeof *each + self->started * sizeof each->epochs[0]);
     if (!each) {
         PyErr_NoMemory(); /* better kept for good than freed too soon */
         return -1;
     }
-    *each = (struct retired){.next = self->retired, .image = image, .zones = zones, .workers = self->started};
+    *each = (struct retired){.next = self->retired, .image = image, .memory = memory, .workers = self->started};
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     for (unsigned i = 0; i < self->started; i++)
         each->epochs[i] = __atomic_load_n(&self->workers[i]->epoch, __ATOMIC_SEQ_CST);
@@ -332,7 +335,7 @@ static int retire(Engine *self, PyObject *image, struct zone_set *zones) {
 
 /* Room for one zone more, in a larger set if need be. */
 static int make_room(Engine *self) {
-    struct zone_set *old = self->zones;
+    struct zone_set *old = self->shared.zones;
     if (2 * (uint64_t)(old->taken + 1) <= (uint64_t)old->mask + 1)
         return 0;
     struct zone_set *grown = zone_set_of(old->seed, 2 * (old->mask + 1));
@@ -347,7 +350,7 @@ static int make_room(Engine *self) {
         *zone_slot(grown, from->apex, from->apex_octets) = *from;
         grown->taken++;
     }
-    __atomic_store_n(&self->zones, grown, __ATOMIC_RELEASE);
+    __atomic_store_n(&self->shared.zones, grown, __ATOMIC_RELEASE);
     return retire(self, NULL, old);
 }
 
@@ -372,7 +375,7 @@ static int set_zone(Engine *self, PyObject *apex, const struct image *found, PyO
         Py_XDECREF(before);
         return -1;
     }
-    struct zone_slot *slot = zone_slot(self->zones, (const uint8_t *)octets, (unsigned)length);
+    struct zone_slot *slot = zone_slot(self->shared.zones, (const uint8_t *)octets, (unsigned)length);
     if (slot->hash)
         __atomic_store_n(&slot->image, found, __ATOMIC_RELEASE);
     else {
@@ -385,8 +388,8 @@ static int set_zone(Engine *self, PyObject *apex, const struct image *found, PyO
         memcpy(slot->apex, octets, (size_t)length);
         slot->apex_octets = (uint32_t)length;
         slot->image = found;
-        self->zones->taken++;
-        __atomic_store_n(&slot->hash, hash_name(self->zones->seed, slot->apex) | 1, __ATOMIC_RELEASE);
+        self->shared.zones->taken++;
+        __atomic_store_n(&slot->hash, hash_name(self->shared.zones->seed, slot->apex) | 1, __ATOMIC_RELEASE);
     }
     if (before == Py_None)
         Py_CLEAR(before);
@@ -440,7 +443,7 @@ static PyObject *engine_start(Engine *self, PyObject *args, PyObject *kwargs) {
     worker->socket = socket;
     worker->handed = handed;
     worker->wildcard = wildcard;
-    worker->zones = &self->zones;
+    worker->shared = &self->shared;
     memcpy(worker->nsid, nsid, (size_t)nsid_octets);
     worker->limits = (struct limits){(uint16_t)payload, 0, (uint16_t)nsid_octets, worker->nsid};
     int error = worker_start(worker);
@@ -460,7 +463,7 @@ static PyObject *engine_stop(Engine *self, PyObject *unused) {
 }
 
 static uint64_t sum_of(const Engine *self, size_t offset) {
-    uint64_t sum = 0;
+    uint64_t sum = *(const uint64_t *)(const void *)((const char *)&self->counts + offset);
     for (unsigned i = 0; i < self->started; i++)
         sum += __atomic_load_n((const uint64_t *)(const void *)((const char *)&self->workers[i]->counts + offset),
                                __ATOMIC_RELAXED);
@@ -472,6 +475,39 @@ static int append_count(PyObject *list, const char *format, unsigned one, unsign
     int failed = !row || PyList_Append(list, row) < 0;
     Py_XDECREF(row);
     return failed ? -1 : 0;
+}
+
+static unsigned long long sum_of_cookies(const Engine *self, enum cookie_state state) {
+    return sum_of(self, offsetof(struct counts, cookies) + (unsigned)state * sizeof(uint64_t));
+}
+
+static PyObject *limited_counts(const Engine *self) {
+    unsigned long long found[LIMITED_LOGGED + 1];
+    for (unsigned i = 0; i <= LIMITED_LOGGED; i++)
+        found[i] = sum_of(self, offsetof(struct counts, limited) + i * sizeof(uint64_t));
+    return Py_BuildValue("(KKK)", found[LIMITED_TRUNCATED], found[LIMITED_DROPPED], found[LIMITED_LOGGED]);
+}
+
+static PyObject *engine_limited(Engine *self, PyObject *unused) {
+    (void)unused;
+    PyObject *source = Py_None;
+    Py_INCREF(source);
+    for (unsigned i = 0; i < self->started; i++) {
+        struct limited_source *limited = &self->workers[i]->limited;
+        if (__atomic_load_n(&limited->wanted, __ATOMIC_ACQUIRE))
+            continue;
+        Py_DECREF(source);
+        source = PyBytes_FromStringAndSize((const char *)limited->client.address, limited->client.address_octets);
+        __atomic_store_n(&limited->wanted, 1, __ATOMIC_RELEASE);
+        if (!source)
+            return NULL;
+    }
+    PyObject *counts = limited_counts(self);
+    if (!counts) {
+        Py_DECREF(source);
+        return NULL;
+    }
+    return Py_BuildValue("(NN)", counts, source);
 }
 
 static PyObject *engine_counts(Engine *self, PyObject *unused) {
@@ -494,7 +530,16 @@ static PyObject *engine_counts(Engine *self, PyObject *unused) {
         if (failed)
             goto failed;
     }
-    return Py_BuildValue("{s:N,s:N,s:K,s:K,s:K,s:K}", "answered", answered, "sizes", sizes, "dropped",
+    PyObject *cookies = Py_BuildValue("(KKK)", sum_of_cookies(self, COOKIE_VALID), sum_of_cookies(self, COOKIE_NEW),
+                                      sum_of_cookies(self, COOKIE_INVALID));
+    PyObject *limited = limited_counts(self);
+    if (!cookies || !limited) {
+        Py_XDECREF(cookies);
+        Py_XDECREF(limited);
+        goto failed;
+    }
+    return Py_BuildValue("{s:N,s:N,s:N,s:N,s:K,s:K,s:K,s:K}", "answered", answered, "sizes", sizes, "cookies", cookies,
+                         "limited", limited, "dropped",
                          (unsigned long long)sum_of(self, offsetof(struct counts, dropped)), "unsent",
                          (unsigned long long)sum_of(self, offsetof(struct counts, unsent)), "declined",
                          (unsigned long long)sum_of(self, offsetof(struct counts, declined)), "lost",
@@ -517,28 +562,158 @@ static PyObject *engine_withdraw(Engine *self, PyObject *apex) {
 }
 
 static PyObject *engine_respond(Engine *self, PyObject *args, PyObject *kwargs) {
-    static char *names[] = {"request", "payload", "tcp", "nsid", NULL};
-    const char *request, *nsid = "";
-    Py_ssize_t octets, nsid_octets = 0;
+    static char *names[] = {"request", "payload", "tcp", "nsid", "address", "now", NULL};
+    const char *request, *nsid = "", *address = "\177\0\0\1";
+    Py_ssize_t octets, nsid_octets = 0, address_octets = 4;
     int payload = 1232, tcp = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "y#|ipy#", names, &request, &octets, &payload, &tcp, &nsid,
-                                     &nsid_octets))
+    unsigned long long now = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "y#|ipy#y#K", names, &request, &octets, &payload, &tcp, &nsid,
+                                     &nsid_octets, &address, &address_octets, &now))
         return NULL;
+    struct client client = {.address_octets = (unsigned)address_octets};
+    if (address_octets != 4 && address_octets != 16) {
+        PyErr_SetString(PyExc_ValueError, "an address has 4 or 16 octets");
+        return NULL;
+    }
+    memcpy(client.address, address, (size_t)address_octets);
     uint8_t *out = malloc(MAX_RESPONSE_OCTETS);
     if (!out)
         return PyErr_NoMemory();
     struct limits limits = {(uint16_t)payload, (uint16_t)tcp, (uint16_t)nsid_octets, (const uint8_t *)nsid};
-    int length = answer(self->zones, &limits, (const uint8_t *)request, (size_t)octets, out, MAX_RESPONSE_OCTETS);
+    int length = answer_one(&self->shared, &limits, &client, now, &self->counts, (const uint8_t *)request,
+                            (size_t)octets, out, MAX_RESPONSE_OCTETS);
     PyObject *found = length < 0 ? PyLong_FromLong(length) : PyBytes_FromStringAndSize((char *)out, length);
     free(out);
     return found;
+}
+
+/* What makes and verifies cookies from now on. */
+static PyObject *engine_use_secrets(Engine *self, PyObject *given) {
+    struct secrets *secrets = NULL;
+    if (given != Py_None) {
+        Py_ssize_t count = PySequence_Size(given);
+        if (count < 0)
+            return NULL;
+        if (!count || count > MAX_SECRETS) {
+            PyErr_SetString(PyExc_ValueError, "too many secrets, or none");
+            return NULL;
+        }
+        secrets = calloc(1, sizeof *secrets);
+        if (!secrets)
+            return PyErr_NoMemory();
+        secrets->count = (unsigned)count;
+        for (Py_ssize_t i = 0; i < count; i++) {
+            PyObject *each = PySequence_GetItem(given, i);
+            char *octets = NULL;
+            Py_ssize_t length = 0;
+            int read = each ? PyBytes_AsStringAndSize(each, &octets, &length) : -1;
+            if (!read && length == SECRET_OCTETS)
+                memcpy(secrets->keys[i], octets, SECRET_OCTETS);
+            Py_XDECREF(each);
+            if (read < 0 || length != SECRET_OCTETS) {
+                free(secrets);
+                if (!PyErr_Occurred())
+                    PyErr_SetString(PyExc_ValueError, "a secret has 16 octets");
+                return NULL;
+            }
+        }
+    }
+    struct secrets *before = __atomic_exchange_n(&self->shared.secrets, secrets, __ATOMIC_ACQ_REL);
+    if (before && retire(self, NULL, before) < 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+/* How many there are in the list; -1 with an exception. */
+static int read_prefixes(PyObject *list, struct prefix *out, unsigned most_bits) {
+    Py_ssize_t count = PyList_Size(list);
+    if (count < 0)
+        return -1;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        unsigned long long interval;
+        unsigned bits;
+        if (!PyArg_ParseTuple(PyList_GetItem(list, i), "IK", &bits, &interval))
+            return -1;
+        if (i == MAX_PREFIXES || bits > most_bits || interval >> MAX_WINDOW_BITS) {
+            PyErr_SetString(PyExc_ValueError, "too many prefixes, or too long ones, or too long an interval");
+            return -1;
+        }
+        out[i] = (struct prefix){bits, interval};
+    }
+    return (int)count;
+}
+
+static int read_ranges(PyObject *list, struct range *out, Py_ssize_t octets) {
+    Py_ssize_t count = PyList_Size(list);
+    for (Py_ssize_t i = 0; i < count; i++) {
+        const char *first, *last;
+        Py_ssize_t first_octets, last_octets;
+        if (!PyArg_ParseTuple(PyList_GetItem(list, i), "y#y#", &first, &first_octets, &last, &last_octets))
+            return -1;
+        if (first_octets != octets || last_octets != octets) {
+            PyErr_SetString(PyExc_ValueError, "a range is two addresses of the same family");
+            return -1;
+        }
+        memcpy(out[i].first, first, (size_t)octets);
+        memcpy(out[i].last, last, (size_t)octets);
+    }
+    return (int)count;
+}
+
+static PyObject *engine_use_limiter(Engine *self, PyObject *args, PyObject *kwargs) {
+    static char *names[] = {"seed", "window", "prefixes", "exempt", "slip", "log_only", NULL};
+    unsigned long long seed, window;
+    PyObject *prefixes[2], *exempt[2];
+    unsigned slip;
+    int log_only;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "KK(O!O!)(O!O!)Ip", names, &seed, &window, &PyList_Type, &prefixes[0],
+                                     &PyList_Type, &prefixes[1], &PyList_Type, &exempt[0], &PyList_Type, &exempt[1],
+                                     &slip, &log_only))
+        return NULL;
+    if (window >> MAX_WINDOW_BITS) {
+        PyErr_SetString(PyExc_ValueError, "too long a window");
+        return NULL;
+    }
+    struct limiter *limiter;
+    size_t alignment = _Alignof(struct limiter), octets = sizeof *limiter;
+    octets += (size_t)(PyList_Size(exempt[0]) + PyList_Size(exempt[1])) * sizeof(struct range);
+    octets = (octets + alignment - 1) & ~(alignment - 1);
+    limiter = aligned_alloc(alignment, octets);
+    if (!limiter)
+        return PyErr_NoMemory();
+    memset(limiter, 0, octets);
+    limiter->seed = seed;
+    limiter->window = window;
+    limiter->slip = slip;
+    limiter->log_only = log_only;
+    struct range *ranges = (struct range *)(void *)(limiter + 1);
+    for (unsigned i = 0; i < 2; i++) {
+        int known = read_prefixes(prefixes[i], limiter->prefixes[i], i ? 128 : 32);
+        int exempted = known < 0 ? -1 : read_ranges(exempt[i], ranges, i ? 16 : 4);
+        if (exempted < 0) {
+            free(limiter);
+            return NULL;
+        }
+        limiter->known[i] = (unsigned)known;
+        limiter->exempt[i] = ranges;
+        limiter->exempted[i] = (unsigned)exempted;
+        ranges += exempted;
+    }
+    struct limiter *before = __atomic_exchange_n(&self->shared.limiter, limiter, __ATOMIC_ACQ_REL);
+    if (before && retire(self, NULL, before) < 0)
+        return NULL;
+    Py_RETURN_NONE;
 }
 
 static PyMethodDef engine_methods[] = {
     {"publish", (PyCFunction)engine_publish, METH_VARARGS, "publish(apex, image): None declines the zone's queries."},
     {"withdraw", (PyCFunction)engine_withdraw, METH_O, "withdraw(apex): its names are refused."},
     {"respond", (PyCFunction)(void (*)(void))engine_respond, METH_VARARGS | METH_KEYWORDS,
-     "respond(request, payload, tcp, nsid): the response, or DECLINED, or DROPPED."},
+     "respond(request, payload, tcp, nsid, address, now): the response, or DECLINED, or DROPPED."},
+    {"use_secrets", (PyCFunction)engine_use_secrets, METH_O, "use_secrets(secrets): of cookies; None: there are none."},
+    {"use_limiter", (PyCFunction)(void (*)(void))engine_use_limiter, METH_VARARGS | METH_KEYWORDS,
+     "use_limiter(seed, window, prefixes, exempt, slip, log_only): limits responses."},
+    {"limited", (PyCFunction)engine_limited, METH_NOARGS, "limited(): how many queries were, and one of the sources."},
     {"start", (PyCFunction)(void (*)(void))engine_start, METH_VARARGS | METH_KEYWORDS,
      "start(socket, handed, wildcard, payload, nsid): a thread that answers what comes in by a socket."},
     {"stop", (PyCFunction)engine_stop, METH_NOARGS, "stop(): ends all threads."},

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/time.h>
 #include <sys/uio.h>
+#include <time.h>
 
 enum {
     WAIT_MICROSECONDS = 200000, /* at most, before it looks whether it is to stop */
@@ -19,7 +20,9 @@ struct batch {
     struct mmsghdr received[BATCH], sent[BATCH];
     struct iovec in[BATCH], out[BATCH];
     struct sockaddr_in6 sources[BATCH];
+    struct client clients[BATCH];
     struct job jobs[BATCH];
+    struct places places[BATCH];
     _Alignas(struct cmsghdr) uint8_t controls[BATCH][CONTROL_OCTETS];
     uint8_t requests[BATCH][STRIDE];
     uint8_t responses[BATCH][STRIDE];
@@ -33,6 +36,23 @@ static int has_port(const struct sockaddr_in6 *source) {
     if (source->sin6_family == AF_INET)
         return ((const struct sockaddr_in *)source)->sin_port != 0;
     return source->sin6_port != 0;
+}
+
+static void read_source(struct client *client, const struct sockaddr_in6 *source) {
+    if (source->sin6_family == AF_INET) {
+        memcpy(client->address, &((const struct sockaddr_in *)source)->sin_addr, 4);
+        client->address_octets = 4;
+    } else { /* the sockets are of one family each, so nothing is mapped */
+        memcpy(client->address, &source->sin6_addr, 16);
+        client->address_octets = 16;
+    }
+}
+
+/* Nanoseconds since 1970; as exact as the timer of the kernel. */
+static uint64_t wall_clock(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
 /* IP_PKTINFO or IPV6_PKTINFO of a message, or NULL. */
@@ -106,25 +126,93 @@ static unsigned counted_type(uint32_t qtype) {
     return qtype == NO_TYPE ? COUNTED_TYPES : qtype < COUNTED_TYPES ? qtype : 0;
 }
 
-static void respond_to_all(struct worker *worker, struct batch *batch, unsigned received) {
-    unsigned ready = 0;
-    __atomic_store_n(&worker->epoch, worker->epoch + 1, __ATOMIC_RELAXED);
-    __atomic_thread_fence(__ATOMIC_SEQ_CST); /* whoever replaces something later sees that we are looking */
-    const struct zone_set *zones = __atomic_load_n(worker->zones, __ATOMIC_ACQUIRE);
-    for (unsigned i = 0; i < received; i++)
-        begin(&batch->jobs[i], zones, batch->requests[i], batch->received[i].msg_len);
+enum limited limit(struct limiter *limiter, const struct client *client, const struct places *places, uint64_t now,
+                   struct counts *counts) {
+    enum limited found;
+    if (!limiter_is_over(limiter, client, places, now))
+        return WITHIN;
+    if (limiter->log_only)
+        found = LIMITED_LOGGED;
+    else {
+        uint64_t before = counts->limited[LIMITED_TRUNCATED] + counts->limited[LIMITED_DROPPED];
+        found = limiter->slip && (before + 1) % limiter->slip == 0 ? LIMITED_TRUNCATED : LIMITED_DROPPED;
+    }
+    count(&counts->limited[found]);
+    return found;
+}
+
+int answer_one(const struct shared *shared, const struct limits *limits, struct client *client, uint64_t now,
+               struct counts *counts, const uint8_t *request, size_t octets, uint8_t *out, size_t room) {
+    struct job job;
+    struct places places;
+    client->secrets = shared->secrets;
+    client->now = (uint32_t)(now / 1000000000u);
+    begin(&job, shared->zones, client, request, octets);
+    if (locate(&job)) {
+        count(&counts->cookies[job.request.cookie.state]);
+        if (shared->limiter && !limits->tcp && job.request.cookie.state != COOKIE_VALID) {
+            limiter_places(shared->limiter, client, &places);
+            job.limited = limit(shared->limiter, client, &places, now, counts);
+        }
+    }
+    return finish(&job, limits, out, room);
+}
+
+static void remember_source(struct limited_source *limited, const struct client *client) {
+    if (__atomic_load_n(&limited->wanted, __ATOMIC_ACQUIRE)) {
+        limited->client = *client;
+        __atomic_store_n(&limited->wanted, 0, __ATOMIC_RELEASE);
+    }
+}
+
+/* Reads all requests of a batch and begins to fetch what they need; then goes through them again. */
+static void begin_all(const struct shared *shared, struct limiter *limiter, struct batch *batch, unsigned received,
+                      uint64_t now) {
+    const struct zone_set *zones = __atomic_load_n(&shared->zones, __ATOMIC_ACQUIRE);
+    const struct secrets *secrets = __atomic_load_n(&shared->secrets, __ATOMIC_ACQUIRE);
+    for (unsigned i = 0; i < received; i++) {
+        struct client *client = &batch->clients[i];
+        struct job *job = &batch->jobs[i];
+        client->now = (uint32_t)(now / 1000000000u);
+        client->secrets = secrets;
+        read_source(client, &batch->sources[i]);
+        begin(job, zones, client, batch->requests[i], batch->received[i].msg_len);
+        batch->places[i].count = 0;
+        if (limiter && job->step >= REFUSE && job->request.cookie.state != COOKIE_VALID)
+            limiter_places(limiter, client, &batch->places[i]);
+    }
     for (unsigned i = 0; i < received; i++)
         prepare(&batch->jobs[i]);
+    for (unsigned i = 0; i < received; i++)
+        locate(&batch->jobs[i]);
+}
+
+static void respond_to_all(struct worker *worker, struct batch *batch, unsigned received) {
+    unsigned ready = 0;
+    struct counts *counts = &worker->counts;
+    uint64_t now = wall_clock();
+    __atomic_store_n(&worker->epoch, worker->epoch + 1, __ATOMIC_RELAXED);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST); /* whoever replaces something later sees that we are looking */
+    struct limiter *limiter = __atomic_load_n(&worker->shared->limiter, __ATOMIC_ACQUIRE);
+    begin_all(worker->shared, limiter, batch, received, now);
     for (unsigned i = 0; i < received; i++) {
         struct msghdr *message = &batch->received[i].msg_hdr;
         struct job *job = &batch->jobs[i];
         if (!has_port(&batch->sources[i])) { /* forged, to make two servers talk to each other */
-            count(&worker->counts.dropped);
+            count(&counts->dropped);
             continue;
+        }
+        if (job->step >= REFUSE) {
+            count(&counts->cookies[job->request.cookie.state]);
+            if (batch->places[i].count) {
+                job->limited = limit(limiter, &batch->clients[i], &batch->places[i], now, counts);
+                if (job->limited != WITHIN)
+                    remember_source(&worker->limited, &batch->clients[i]);
+            }
         }
         int length = finish(job, &worker->limits, batch->responses[ready], RECEIVE_OCTETS);
         if (length == DROPPED)
-            count(&worker->counts.dropped);
+            count(&counts->dropped);
         else if (length == DECLINED)
             hand_over(worker, message, batch->requests[i], batch->received[i].msg_len);
         else {
@@ -137,8 +225,8 @@ static void respond_to_all(struct worker *worker, struct batch *batch, unsigned 
                 out->msg_hdr.msg_control = message->msg_control;
                 out->msg_hdr.msg_controllen = message->msg_controllen;
             }
-            count(&worker->counts.answered[job->rcode][counted_type(job->qtype)]);
-            count(&worker->counts.sizes[length >> SIZE_SHIFT]);
+            count(&counts->answered[job->rcode][counted_type(job->qtype)]);
+            count(&counts->sizes[length >> SIZE_SHIFT]);
             ready++;
         }
     }
@@ -186,6 +274,7 @@ int worker_start(struct worker *worker) {
         batch->sent[i].msg_hdr = (struct msghdr){.msg_iov = &batch->out[i], .msg_iovlen = 1};
     }
     worker->running = 1;
+    worker->limited.wanted = 1;
     sigfillset(&all); /* signals are Python's */
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int error = pthread_create(&worker->thread, NULL, serve, worker);

@@ -25,6 +25,7 @@ from tests.fuzz.zones import table
 SOURCES = Path(__file__).parent
 ENGINE = SOURCES.parents[2] / "authdns" / "answer" / "native"
 CORPUS = SOURCES.parent / "corpus" / "query"
+PARTS = ("answer", "cookie", "image", "limiter", "sha1")
 TARGETS = {"answer": 4096, "image": 16384}  # the most octets of an input
 FLAGS = (
     "-std=gnu11",
@@ -44,7 +45,10 @@ MAX_MEGABYTES = 1024
 def build(target: str, folder: Path) -> Path:
     """The program. Raises subprocess.CalledProcessError, FileNotFoundError without a compiler."""
     program = folder / f"fuzz-{target}"
-    sources = [SOURCES / f"{target}.c", *(ENGINE / f"{name}.c" for name in ("answer", "image", "sha1"))]
+    sources = [
+        SOURCES / f"{target}.c",
+        *(ENGINE / f"{name}.c" for name in ("answer", "cookie", "image", "limiter", "sha1")),
+    ]
     command = [COMPILER, *FLAGS, f"-I{ENGINE}", "-o", str(program), *map(str, sources)]
     subprocess.run(command, check=True, capture_output=True, text=True)
     return program
@@ -64,7 +68,8 @@ def write_seeds(target: str, folder: Path) -> None:
         seeds = list(small_images().values())
     else:
         packets = [*SEEDS, *crowded_queries(), *(path.read_bytes() for path in sorted(CORPUS.iterdir()))]
-        seeds = [bytes((0, number & 0x3F)) + packet for number, packet in enumerate(packets)]
+        # The first octets say which zones, limits, secrets and clients there are; see answer.c.
+        seeds = [bytes((0, number & 0x3F, number & 7, *bytes(5))) + packet for number, packet in enumerate(packets)]
     for number, seed in enumerate(seeds):
         (folder / f"{number:04}").write_bytes(seed[: TARGETS[target]])
 

@@ -1,11 +1,13 @@
 /* Whatever octets as a query, over images that Python wrote to the folder that AUTHDNS_IMAGES names.
  *
- * The input's first octet says which zones there are, the second what the limits are, the others are the query. */
+ * The input's first octet says which zones there are, the second what the limits are, the third how many secrets and
+ * what becomes of who is limited, the next four the time and the client; the eighth is spare, the others are the query.
+ * A cookie that came back is sent once more: it must be valid. */
 #include <dirent.h>
 
 #include "sets.h"
 
-enum { MOST_ZONES = 30, SETS = 4, SLOTS = 64 };
+enum { MOST_ZONES = 30, SETS = 4, SLOTS = 64, HEAD = 8 };
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t octets);
@@ -63,11 +65,47 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
     return 0;
 }
 
+/* A cookie that is made, whatever came, is valid when it comes back. */
+static void check_cookie(struct client *client, const uint8_t *data, size_t octets) {
+    struct cookie cookie = {0}, again = {0};
+    if (!client->secrets)
+        return;
+    uint8_t *exact = allocated(octets);
+    memcpy(exact, data, octets);
+    answer_cookie(&cookie, client->secrets, client, exact, octets);
+    if (cookie.state != COOKIE_MALFORMED) {
+        answer_cookie(&again, client->secrets, client, cookie.octets, COOKIE_OCTETS);
+        require(again.state == COOKIE_VALID, "a cookie that was made is valid");
+        require(!memcmp(again.octets, cookie.octets, COOKIE_OCTETS), "a valid cookie that is not old comes back");
+    }
+    free(exact);
+}
+
+/* Whoever asks at whatever time: at most a burst is answered at once. */
+static void check_limiter(const struct client *client, const uint8_t *data, size_t octets) {
+    static struct limiter limiter = {
+        .seed = SEED,
+        .window = 5000,
+        .prefixes = {{{32, 1000}, {24, 31}, {20, 3}, {18, 1}}, {{128, 1000}, {64, 500}, {56, 333}, {48, 250}, {32, 15}}},
+        .known = {4, 5},
+    };
+    struct client each = *client;
+    struct places places;
+    for (size_t at = 0; at + 3 < octets && at < 64; at += 4) {
+        memcpy(each.address + (each.address_octets - 2), data + at, 2);
+        uint64_t now = (uint64_t)data[at + 2] << 56 | (uint64_t)data[at + 3] << 40;
+        unsigned answered = 0;
+        limiter_places(&limiter, &each, &places);
+        while (!limiter_is_over(&limiter, &each, &places, now))
+            require(++answered <= 5, "no more than a burst is answered at once");
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t octets) {
     static const uint16_t payloads[8] = {512, 513, 600, 1232, 1233, 1400, 4096, 65535};
     static const uint16_t nsid_octets[4] = {0, 4, 7, MAX_NSID_OCTETS};
     static const uint8_t nsid[MAX_NSID_OCTETS] = {0, 3, 0, MAX_NSID_OCTETS - 4, 'i'};
-    if (octets < 2)
+    if (octets < HEAD)
         return 0;
     struct limits limits = {
         .payload = payloads[data[1] & 7],
@@ -76,6 +114,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t octets) {
     };
     if (limits.nsid_octets)
         limits.nsid = nsid;
-    ask(sets[data[0] % SETS], &limits, data + 2, octets - 2);
+    struct secrets secrets = {.count = data[2] % (MAX_SECRETS + 1), .keys = {{1}, {2}, {3}, {4}}};
+    struct client client = {
+        .now = (uint32_t)data[3] << 24 | (uint32_t)data[4] << 16 | 0x5f00,
+        .address_octets = data[5] & 1 ? 16 : 4,
+        .secrets = secrets.count ? &secrets : NULL,
+    };
+    memset(client.address, data[6], sizeof client.address);
+    check_limiter(&client, data, octets);
+    enum limited limited = data[2] >> 4 & 3;
+    ask(sets[data[0] % SETS], &limits, &client, limits.tcp ? WITHIN : limited, data + HEAD, octets - HEAD);
+    check_cookie(&client, data, octets);
     return 0;
 }

@@ -31,6 +31,7 @@ static size_t query(uint8_t *out, const uint8_t *front, size_t front_octets, con
 /* The name itself, a name below it, and the longest ones: of one label, of as many as can be. For each type over one of
  * the transports, which the image chooses: `choice`. */
 static void ask_around(const struct zone_set *zones, const uint8_t *name, size_t octets, uint32_t choice) {
+    const struct client client = {.address_octets = 4};
     static const unsigned types[] = {1, 33, 43, 255};
     static const struct limits limits[] = {{.payload = 512}, {.payload = 4096}, {.payload = 1232, .tcp = 1}};
     static const uint16_t payloads[] = {0, 512, 4096};
@@ -46,7 +47,7 @@ static void ask_around(const struct zone_set *zones, const uint8_t *name, size_t
             uint32_t transport = choice++ % 3;
             size_t end = query(request, fronts[kind ? kind - 1 : 0], lengths[kind], name, octets, types[type],
                                payloads[transport]);
-            ask(zones, &limits[transport], request, end);
+            ask(zones, &limits[transport], &client, WITHIN, request, end);
         }
 }
 

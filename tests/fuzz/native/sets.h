@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "engine.h"
+#include "limiter.h"
 
 enum { SEED = 4711, MOST_OCTETS = 1 << 20 };
 
@@ -66,24 +67,39 @@ static inline uint8_t *buffer_of(size_t room, unsigned which) {
     return kept[room][which];
 }
 
+/* As a thread of the engine does it; `limited` is what the limiter said. */
+static inline int ask_once(const struct zone_set *zones, const struct limits *limits, const struct client *client,
+                           enum limited limited, struct job *job, const uint8_t *request, size_t octets, uint8_t *out,
+                           size_t room) {
+    begin(job, zones, client, request, octets);
+    prepare(job);
+    if (locate(job))
+        job->limited = limited;
+    return finish(job, limits, out, room);
+}
+
 /* Asks twice, with other octets in the buffer before: what is sent must be the same, so all of it was written. The
  * request ends where its memory ends. Returns the octets, or DECLINED, or DROPPED. */
-static inline int ask(const struct zone_set *zones, const struct limits *limits, const uint8_t *request, size_t octets) {
+static inline int ask(const struct zone_set *zones, const struct limits *limits, const struct client *client,
+                      enum limited limited, const uint8_t *request, size_t octets) {
     size_t room = limits->tcp ? MAX_RESPONSE_OCTETS : limits->payload;
     uint8_t *exact = allocated(octets), *one = buffer_of(room, 0), *other = buffer_of(room, 1);
     struct job job;
     if (octets)
         memcpy(exact, request, octets);
-    begin(&job, zones, exact, octets);
-    prepare(&job);
-    int length = finish(&job, limits, one, room);
-    require(answer(zones, limits, exact, octets, other, room) == length, "the same length again");
+    memset(&job, 0xA5, sizeof job);
+    int length = ask_once(zones, limits, client, limited, &job, exact, octets, one, room);
+    memset(&job, 0x5A, sizeof job);
+    require(ask_once(zones, limits, client, limited, &job, exact, octets, other, room) == length,
+            "the same length again");
     if (length >= 0) {
         size_t written = (size_t)length;
         require(written >= HEADER_OCTETS && written <= room, "no longer than the limit");
         require(!memcmp(one, other, written), "the same octets again");
         require(one[0] == exact[0] && one[1] == exact[1], "the same id");
         require(job.rcode < 24 && job.qtype <= NO_TYPE, "what is counted has a place");
+        require(job.request.cookie.state <= COOKIE_INVALID, "the same is true of cookies");
+        require(limited != LIMITED_DROPPED, "what is dropped is not sent");
         memset(one, 0xAA, written);
         memset(other, 0x55, written);
     } else

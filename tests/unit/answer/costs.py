@@ -13,11 +13,13 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import sha1
+from ipaddress import ip_network
 from types import FrameType
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
-from authdns.answer.respond import Responder
+from authdns.answer.limiter import RateLimit
+from authdns.answer.respond import NANOSECONDS, Responder
 from authdns.zone import denial
 
 # Octets that cost as much as one instruction.
@@ -25,6 +27,10 @@ HASHED_OCTETS = 16
 SCANNED_OCTETS = 24
 COPIED_OCTETS = 256
 ANSWERED_OCTETS = 64  # an answer is joined, perhaps its pointers are moved, and the kernel copies it
+SECRETS = (b"the active one..", b"the one before..")
+LIMIT = RateLimit(exempt=(ip_network("127.0.0.0/8"), ip_network("::1")), log_only=True)
+NOW = 1_795_000_000 * NANOSECONDS
+
 SHA1_INSTRUCTIONS = 100  # a round and the loop around it, with a salt of 255 octets, the longest
 
 
@@ -130,7 +136,15 @@ def cost_of(function: Callable[[bytes], object], argument: bytes) -> Cost:
     return Cost(count + int(_Bill.octets), _Bill.rounds)
 
 
-def cost(packet: bytes, to: Responder) -> Cost:
-    """The cost of an answer that was given before: the server is attacked with the same kind of packet all the time."""
-    to.respond(packet)
-    return cost_of(to.respond, packet)
+def cost(packet: bytes, to: Responder, *, stranger: bool) -> Cost:
+    """The cost of an answer that was given before: the server is attacked with the same kind of packet all the time.
+    A stranger comes from another address each time, with another cookie; others are known."""
+    host = "2001:db8:1:2:3:4:5:6"
+    to.respond(packet, host, NOW)
+    if stranger:
+        assert to._cookies is not None
+        to._cookies.use(SECRETS)  # so nothing is remembered
+        host = "2001:db8:6:5:4:3:2:1"
+        if to._limiter is not None:
+            to._limiter.use(LIMIT)
+    return cost_of(lambda octets: to.respond(octets, host, NOW), packet)

@@ -11,14 +11,16 @@ from functools import cache
 
 from hypothesis import strategies as st
 
+from authdns.answer.cookies import Cookies
 from authdns.answer.executor import ServedZone, ZoneTable
-from authdns.answer.respond import Responder
+from authdns.answer.limiter import Limiter
+from authdns.answer.respond import NANOSECONDS, Responder
 from authdns.wire import name as names
 from authdns.wire.types import Class, Type
 from authdns.zone.reader import read_zone
 from authdns.zone.zone import Zone
 from tests.fuzz.zones import SIGNED
-from tests.unit.answer.costs import Cost, cost
+from tests.unit.answer.costs import LIMIT, NOW, SECRETS, Cost, cost
 from tests.unit.answer.packets import APEX, WWW, below_apex, header, opt, option, query, question, record, tsig
 from tests.unit.answer.zones import zone_from_text
 
@@ -127,9 +129,15 @@ def zones() -> list[Zone]:
     return [served.zone for served in _served().by_apex.values() if isinstance(served, ServedZone)]
 
 
-def cost_here(packet: bytes) -> Cost:
+@cache
+def guarded_responder(*, tcp: bool) -> Responder:
+    """With cookies and, by UDP, a limit."""
+    return Responder(_served(), tcp=tcp, cookies=Cookies(SECRETS), limiter=None if tcp else Limiter(LIMIT))
+
+
+def cost_here(packet: bytes, *, stranger: bool = True) -> Cost:
     """By UDP as far as a datagram is read, else by TCP."""
-    return cost(packet, responder(tcp=len(packet) > MAX_UDP_OCTETS))
+    return cost(packet, guarded_responder(tcp=len(packet) > MAX_UDP_OCTETS), stranger=stranger)
 
 
 def size_class(packet: bytes) -> int:
@@ -158,7 +166,7 @@ def ordinary(size: int) -> list[bytes]:
 @cache
 def ordinary_cost(size: int) -> float:
     """The median over the ordinary packets of a class; no hash is in it."""
-    return statistics.median(cost_here(packet).instructions for packet in ordinary(size))
+    return statistics.median(cost_here(packet, stranger=False).instructions for packet in ordinary(size))
 
 
 def times_ordinary(packet: bytes) -> float:
@@ -213,6 +221,7 @@ def chains_of_pointers(octets: int) -> bytes:
 
 MANY = short_labels("example.com.")
 POINTERS = b"".join((0xC000 | 12 + i).to_bytes(2, "big") for i in range(0, 0x3FF0, 2))
+COOKIE = b"unheard.\1\0\0\0" + (NOW // NANOSECONDS).to_bytes(4, "big") + b"unheard."
 ANCESTORS = [names.from_text(above) for above in ABOVE]
 
 WORST: dict[str, bytes] = {
@@ -238,6 +247,12 @@ WORST: dict[str, bytes] = {
     "16,000 empty options": query(edns=opt(options=option(65001) * 16_000)),
     "one option of 65,000 octets": query(edns=opt(options=option(65001, bytes(65_000)))),
     "64 options of 1,000 octets": query(edns=opt(options=option(65001, bytes(1000)) * 64)),
+    "a client cookie": query(edns=opt(options=option(10, b"unheard."))),
+    "a client cookie of the root": query(b"\0", edns=opt(options=option(10, b"unheard."))),
+    "a server cookie that might be ours": query(edns=opt(options=option(10, COOKIE))),
+    "such a cookie and 127 labels": query(MANY, edns=opt(options=option(10, COOKIE))),
+    "such a cookie, long options": query(b"\0", edns=opt(options=option(10, COOKIE) + option(10, COOKIE) * 63)),
+    "such a cookie and no question": header(counts=(0, 0, 0, 1)) + opt(options=option(10, COOKIE)),
     "TSIG with long names": query(below_apex(255), edns=tsig(owner=below_apex(255), algorithm=below_apex(255))),
     "TSIG with many labels": query(MANY, edns=tsig(owner=MANY, algorithm=MANY)),
     "TSIG with many labels, behind a pointer": query(MANY, edns=tsig(owner=b"\xc0\x0c", algorithm=MANY)),

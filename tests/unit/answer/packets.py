@@ -91,12 +91,14 @@ def query(
 
 
 class Case(NamedTuple):
-    """`expected` is what `seen` says of the response of authdns by UDP, and by TCP if `tcp` does not say otherwise."""
+    """`expected` is what `seen` says of the response of authdns by UDP, and by TCP if `tcp` does not say otherwise;
+    with cookies it is `with_cookies`, if that says something."""
 
     name: str
     packet: bytes
     expected: str
     tcp: str | None = None
+    with_cookies: str | None = None
 
 
 NO_RESPONSE = "no response"
@@ -197,7 +199,36 @@ def _cases() -> list[Case]:
         Case("an empty unknown option", query(edns=opt(options=option(65001))), ok_opt),
         Case("NSID", query(edns=opt(options=option(3))), ok_opt),
         Case("client subnet", query(edns=opt(options=option(8, b"\0\1\x18\0\xc0\0\2"))), ok_opt),
-        Case("a client cookie", query(edns=opt(options=option(10, b"12345678"))), ok_opt),
+        Case(
+            "a client cookie",
+            query(edns=opt(options=option(10, b"12345678"))),
+            ok_opt,
+            with_cookies=ok_opt + " option10",
+        ),
+        Case(
+            "a cookie of 7 octets",
+            query(edns=opt(options=option(10, b"1234567"))),
+            ok_opt,
+            with_cookies=formerr_q_opt,
+        ),
+        Case(
+            "a cookie of 41 octets",
+            query(edns=opt(options=option(10, bytes(41)))),
+            ok_opt,
+            with_cookies=formerr_q_opt,
+        ),
+        Case(
+            "a cookie of another server",
+            query(edns=opt(options=option(10, bytes(40)))),
+            ok_opt,
+            with_cookies=ok_opt + " option10",
+        ),
+        Case(
+            "a cookie for a zone that is not here",
+            query(b"\3org\0", edns=opt(options=option(10, bytes(8)))),
+            refused + " opt0:1232",
+            with_cookies=refused + " opt0:1232 option10",
+        ),
         Case("EXPIRE", query(APEX, Type.SOA, edns=opt(options=option(9))), "NOERROR aa question 1/0/0 opt0:1232"),
         Case("keepalive", query(edns=opt(options=option(11))), ok_opt),
         Case("padding", query(edns=opt(options=option(12, bytes(64)))), ok_opt),
@@ -283,6 +314,13 @@ def _cases() -> list[Case]:
             "no question, a cookie",
             header(counts=(0, 0, 0, 1)) + opt(options=option(10, b"12345678")),
             "FORMERR 0/0/0 opt0:1232",
+            with_cookies="NOERROR 0/0/0 opt0:1232 option10",
+        ),
+        Case(
+            "no question, a cookie of another server",
+            header(counts=(0, 0, 0, 1)) + opt(options=option(10, bytes(24))),
+            "FORMERR 0/0/0 opt0:1232",
+            with_cookies="BADCOOKIE 0/0/0 opt0:1232 option10",
         ),
         Case("two questions", header(counts=(2, 0, 0, 0)) + question() + question(APEX), formerr),
         Case("the same question twice", header(counts=(2, 0, 0, 0)) + question() * 2, formerr),
@@ -423,7 +461,9 @@ def _compliance_cases() -> list[Case]:
     ok, nodata, badvers = "NOERROR aa question 1/0/0", "NOERROR aa question 0/1/0", "BADVERS question 0/0/0 opt0:1232"
 
     def case(name: str, expected: str, flags: int = 0, edns: bytes = b"", qtype: int = Type.SOA) -> Case:
-        return Case(f"ednscomp: {name}", query(APEX, qtype, flags=flags, edns=edns), expected)
+        answered = client_cookie in edns and "BADVERS" not in expected
+        with_cookies = expected + " option10" if answered else None
+        return Case(f"ednscomp: {name}", query(APEX, qtype, flags=flags, edns=edns), expected, None, with_cookies)
 
     def edns(version: int = 0, flags: int = 0, options: bytes = b"", payload: int = 4096) -> bytes:
         return opt(payload, version, flags, options)

@@ -41,6 +41,8 @@ zones:
 metrics: {listen: "127.0.0.1:9153"}
 log: {format: json, level: debug}
 tcp: {connections: 100, per-client: 3, idle-seconds: 2.5, pipelined: 6}
+rate-limit: {per-second: 20, burst: 40, slip: 2, log-only: true, exempt: [office, "127.0.0.1"]}
+cookies: {secret-file: cookie-secrets}
 """
 
 SMALL = "zones: [{folder: zones}]"
@@ -52,6 +54,8 @@ secondaries: {mine: {name: ns2.example.net, transfer-from: 198.51.100.53}}
 zones:
   - {zone: example.com, file: example.com.zone, secondaries: mine, allow-transfer: office, notify: 192.0.2.9}
 metrics: off
+rate-limit: {exempt: office}
+cookies: off
 """
 
 ALL = {"full": FULL, "small": SMALL, "single texts": SINGLE_TEXTS, "empty": "", "sections empty": "zones:\nlog:\n"}

@@ -53,7 +53,9 @@ def commented_blocks() -> list[str]:
 
 def test_there_are_commented_blocks() -> None:
     assert sorted(block.partition(":")[0] for block in commented_blocks()) == [
+        "cookies",
         "identity",
+        "rate-limit",
         "secondaries",
         "secondaries",
         "zones",

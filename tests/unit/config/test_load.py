@@ -10,6 +10,7 @@ import pytest
 
 from authdns.config import (
     ConfigError,
+    CookieSettings,
     Endpoint,
     LogModel,
     TcpModel,
@@ -35,6 +36,11 @@ def test_every_key_of_the_grammar_is_read() -> None:
     assert (config.log.format, config.log.level) == ("json", "debug")
     assert (config.tcp.connections, config.tcp.per_client) == (100, 3)
     assert (config.tcp.idle_seconds, config.tcp.pipelined) == (2.5, 6)
+    limit = config.rate_limit
+    assert limit is not None
+    assert (limit.per_second, limit.burst, limit.slip, limit.log_only) == (20, 40, 2, True)
+    assert list(map(str, limit.exempt)) == ["192.0.2.0/24", "2001:db8::/32", "127.0.0.1/32"]
+    assert config.cookies == CookieSettings("/etc/authdns/cookie-secrets")
     assert config.path == PATH
     single, folder, glob = config.zones
     assert (single.zone, single.file) == (b"\x07example\x03com\0", "/etc/authdns/example.com.zone")

@@ -107,6 +107,10 @@ def test_the_examples_fit_the_schema(text: str) -> None:
         "zones: [{folder: a, notify-ns: 'yes'}]",
         "log: {level: loud}",
         "tcp: {idle-seconds: 0}",
+        "rate-limit: {per-second: 0}",
+        "rate-limit: {log-only: 1}",
+        "rate-limit: [50]",
+        "cookies: {secret-file: 5}",
         "secondaries: {a: puck}",
         "addresses: {a: [1]}",
         "identity: no",
@@ -121,7 +125,7 @@ def test_every_key_has_a_description() -> None:
     schema = json_schema()
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     mappings = [schema, *schema["$defs"].values()]
-    assert len(mappings) == 7
+    assert len(mappings) == 9
     for mapping in mappings:
         assert mapping["description"]
         for key, described in mapping["properties"].items():

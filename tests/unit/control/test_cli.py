@@ -56,6 +56,17 @@ def test_check_finds_every_error_and_still_looks_at_the_other_zones(run: Run, tm
     assert result.stdout.splitlines() == ["example.com: NOT OK: 2 errors"]
 
 
+def test_check_reads_the_secrets_of_cookies(run: Run, tmp_path: Path) -> None:
+    write(tmp_path, example_com=GOOD)
+    settings = "zones: [{folder: zones}]\ncookies: {secret-file: secrets}\n"
+    (tmp_path / "authdns.yaml").write_text(settings)
+    for text, status in (("0" * 31, 1), ("0" * 32, 0)):
+        (tmp_path / "secrets").write_text(text)
+        result = run("check", "--config", "authdns.yaml")
+        assert result.exit_code == status
+        assert ("secrets:1: expected 32 hex digits" in result.stderr) == bool(status)
+
+
 def test_check_says_what_is_wrong_with_the_configuration(run: Run, tmp_path: Path) -> None:
     (tmp_path / "authdns.yaml").write_text("listen: [127.0.0.1:5353]\nallow_transfer: [192.0.2.1]\nzones: []\n")
     result = run("check", "--config", "authdns.yaml")

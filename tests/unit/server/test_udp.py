@@ -113,7 +113,7 @@ def test_an_error_inside_is_servfail(wildcard: bool, monkeypatch: pytest.MonkeyP
     sock = Socket(wildcard, [(query(), CLIENT), (query(flags=0x8000), CLIENT)])
     listener, counters, responder = listening(sock)
 
-    def fail(request: bytes) -> bytes:
+    def fail(*_: object) -> bytes:
         raise ValueError
 
     monkeypatch.setattr(responder, "respond", fail)
