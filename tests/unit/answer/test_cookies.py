@@ -12,6 +12,7 @@ from authdns.answer.cookies import MAX_KEPT_HASHES, Cookies, CookieState, siphas
 from authdns.answer.executor import ServedZone, ZoneTable
 from authdns.answer.respond import NANOSECONDS, Responder
 from authdns.wire.address import address_octets
+from authdns.zone.zone import RRset
 from tests.unit.answer.packets import APEX, WWW, header, opt, option, query
 from tests.unit.answer.zones import zone_from_text
 
@@ -61,7 +62,7 @@ def asking(request: pytest.FixtureRequest) -> Callable[..., Ask]:
         from authdns.answer.image import write_image
 
         engine = native.Engine(1)
-        engine.publish(zone.apex, native.Image(write_image(zone), 1))
+        engine.publish(zone.apex, native.Image(write_image(zone), 1, RRset))
         engine.use_secrets(list(secrets) or None)
 
         def ask_engine(content: bytes, host: str, now: int) -> tuple[bytes, int]:

@@ -16,6 +16,7 @@ from authdns.answer.limiter import MAX_KEPT_HOSTS, MAX_PER_SECOND, Limited, Limi
 from authdns.answer.respond import Responder
 from authdns.wire.address import address_octets
 from authdns.wire.types import Flag, Type
+from authdns.zone.zone import RRset
 from tests.unit.answer.packets import APEX, WWW, below_apex, header, opt, option, query, question, seen, tsig
 from tests.unit.answer.zones import zone_from_text
 
@@ -236,7 +237,7 @@ def test_the_engine_decides_as_python_does(limit: RateLimit, queries: list[tuple
     from authdns.server.engine import limiter_arguments
 
     engine = native.Engine(1)
-    engine.publish(ZONE.apex, native.Image(write_image(ZONE), 1))
+    engine.publish(ZONE.apex, native.Image(write_image(ZONE), 1, RRset))
     engine.use_limiter(1, *limiter_arguments(limit))
     python = responder(limit)
     packets = [query(), query(b"\3org\0"), query(WWW, flags=0x0040)]
