@@ -53,8 +53,8 @@ READ_OCTETS = 16 * 1024  # taken from one client at a time
 WRITE_HIGH_WATER_OCTETS = 64 * 1024  # then the peer must read before it gets more
 IPV6_CLIENT_PREFIX_BITS = 56  # what one customer commonly has
 
-# Of one client, in microseconds of CPU. Knot's mod-rrl allows 5 ms of each second; the same number of queries takes more
-# in Python, and whom the rate limit sent here by TC comes with a new connection for each of them.
+# Of one client, in microseconds of CPU. Knot's mod-rrl allows 5 ms of each second; the same number of queries takes
+# more in Python, and whom the rate limit sent here by TC comes with a new connection for each of them.
 TIME_A_SECOND = 10_000
 TIME_AT_ONCE = 500_000
 
