@@ -1,15 +1,19 @@
 """What must survive a restart: one SQLite file in the state folder.
 
-For now, what was last served of each zone, so that a secondary hears of a serial that rose while the server was down,
-and a forgotten serial is noticed across restarts. Used by one thread at a time. A damaged file is set aside and begun
-anew: everything in it can be found out again.
+What was last served of each zone, so that a secondary hears of a serial that rose while the server was down, and a
+forgotten serial is noticed across restarts; and its history, what changed from version to version, for IXFR. One thread
+writes, and a second connection reads, for another thread. A damaged file is set aside and begun anew: everything in it
+can be found out again.
 """
 
 import errno
 import os
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 FILE_NAME = "authdns.sqlite"
 _SCHEMA = """
@@ -18,7 +22,16 @@ CREATE TABLE IF NOT EXISTS served (
     serial INTEGER NOT NULL,
     digest BLOB NOT NULL,
     announced INTEGER NOT NULL
-) WITHOUT ROWID
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS history (
+    number INTEGER PRIMARY KEY,
+    apex BLOB NOT NULL,
+    before INTEGER NOT NULL,
+    after INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    delta BLOB NOT NULL
+);
+CREATE INDEX IF NOT EXISTS history_of ON history (apex, number);
 """
 
 
@@ -29,6 +42,15 @@ class Served:
     serial: int
     digest: bytes
     announced: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """How much of the history of each zone is kept: versions, their age, and octets of deltas."""
+
+    versions: int = 100
+    seconds: int = 30 * 24 * 3600
+    octets: int = 64 << 20
 
 
 class Store:
@@ -50,6 +72,13 @@ class Store:
             for suffix in ("-wal", "-shm"):
                 Path(f"{self.path}{suffix}").unlink(missing_ok=True)
             self._database = self._open()
+        self._reader = sqlite3.connect(
+            f"file:{quote(str(self.path))}?mode=ro",
+            uri=True,
+            check_same_thread=False,
+            isolation_level=None,
+            timeout=0.1,
+        )
 
     def _open(self) -> sqlite3.Connection:
         database = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None, timeout=2.0)
@@ -58,7 +87,7 @@ class Store:
             database.execute("PRAGMA synchronous=NORMAL")
             if database.execute("PRAGMA quick_check").fetchone() != ("ok",):
                 raise sqlite3.DatabaseError("quick_check failed")
-            database.execute(_SCHEMA)
+            database.executescript(_SCHEMA)
         except sqlite3.Error:
             database.close()
             raise
@@ -78,5 +107,52 @@ class Store:
         """Every NOTIFY for this serial has been answered or given up."""
         self._database.execute("UPDATE served SET announced = 1 WHERE apex = ? AND serial = ?", (apex, serial))
 
+    def add_delta(self, apex: bytes, serials: tuple[int, int], delta: bytes, now: int, keep: Keep) -> None:
+        """What changed between two versions; what is more than is to be kept is forgotten, oldest first. `now` in
+        seconds since 1970."""
+        database = self._database
+        with self._transaction():
+            database.execute(
+                "INSERT INTO history (apex, before, after, at, delta) VALUES (?, ?, ?, ?, ?)",
+                (apex, *serials, now, delta),
+            )
+            octets = 0
+            rows = database.execute(
+                "SELECT number, at, length(delta) FROM history WHERE apex = ? ORDER BY number DESC", (apex,)
+            ).fetchall()
+            for place, (number, at, length) in enumerate(rows):
+                octets += length
+                if place >= keep.versions or now - at > keep.seconds or octets > keep.octets:
+                    database.execute("DELETE FROM history WHERE apex = ? AND number <= ?", (apex, number))
+                    break
+
+    def forget_history(self, apex: bytes) -> None:
+        """It does not lead to what is served now."""
+        self._database.execute("DELETE FROM history WHERE apex = ?", (apex,))
+
+    def history(self, apex: bytes, serial: int, until: int) -> list[bytes]:
+        """The deltas from one serial to another, in order; none if they do not reach. For the thread that reads."""
+        found: list[bytes] = []
+        reached = serial
+        rows = self._reader.execute("SELECT before, after, delta FROM history WHERE apex = ? ORDER BY number", (apex,))
+        for before, after, delta in rows:
+            if before != reached:
+                found, reached = [], serial
+            if before == reached:
+                found.append(delta)
+                reached = after
+        return found if reached == until else []
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._database.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._database.execute("ROLLBACK")
+            raise
+        self._database.execute("COMMIT")
+
     def close(self) -> None:
+        self._reader.close()
         self._database.close()

@@ -94,6 +94,7 @@ class App:
             None if self._engine is None else Images(self._engine, self._config.state / "images"),
         )
         self._wake = self._zones.wake
+        self._requests.history = store.history
         self._requests.rules = self._zones.rules
         self._requests.all_rules = lambda: self._zones.all_rules
         self._start_metrics()

@@ -6,9 +6,11 @@ remembered for the next start, and what the operator hears about a serial that w
 
 import asyncio
 import sqlite3
+import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from enum import Enum
+from typing import NamedTuple
 
 from authdns.answer.executor import ServedZone, UnavailableZone, ZoneTable
 from authdns.config import ZonePolicy
@@ -16,11 +18,14 @@ from authdns.server.counters import Counters
 from authdns.server.log import log
 from authdns.server.notify import NotifyService
 from authdns.server.zones import ZoneState
-from authdns.store import Served, Store
+from authdns.store import Keep, Served, Store
 from authdns.transfer.notify import Outcome
 from authdns.wire import name as names
 from authdns.wire.serial import is_newer
+from authdns.zone.delta import difference, encode
 from authdns.zone.digest import content_digest
+
+KEEP = Keep()
 
 
 class Publisher:
@@ -35,7 +40,7 @@ class Publisher:
         self._counters = counters
         self._worker = worker
         self._loop = asyncio.get_running_loop()
-        self._published: deque[tuple[bytes, ServedZone, ZonePolicy]] = deque()  # to be compared with what was before
+        self._published: deque[_Published] = deque()  # to be compared with what was before
         notify.on_end(self._notify_ended)
 
     def coming(self, apex: bytes) -> None:
@@ -47,6 +52,7 @@ class Publisher:
         """The commit point. Everything after it is told to others."""
         served = state.served
         assert served is not None, "Zones publishes what it could read"
+        before = self._table.by_apex.get(apex)
         self._table.publish(apex, served)
         log.info(
             "zone %s/IN: loaded serial %d (%d records, %.0f ms)",
@@ -55,7 +61,9 @@ class Publisher:
             served.zone.records,
             state.load_seconds * 1000,
         )
-        self._published.append((apex, served, state.configured.policy))
+        self._published.append(
+            _Published(apex, served, before if isinstance(before, ServedZone) else None, state.configured.policy)
+        )
         if len(self._published) == 1:  # else the worker will come to it: thousands may be read at a start
             self._worker.submit(self._compare_all)
 
@@ -83,14 +91,15 @@ class Publisher:
         """In the worker."""
         changed = []
         while self._published:
-            apex, served, policy = self._published[0]
-            if self._is_news(apex, served):
-                changed.append((apex, served, policy))
+            published = self._published[0]
+            if self._is_news(published):
+                changed.append((published.apex, published.served, published.policy))
             self._published.popleft()
         self._loop.call_soon_threadsafe(self._announce_all, changed)
 
-    def _is_news(self, apex: bytes, served: ServedZone) -> bool:
+    def _is_news(self, published: "_Published") -> bool:
         """What was served before decides whether secondaries are told."""
+        apex, served = published.apex, published.served
         zone = served.zone
         serial = zone.soa.serial
         try:
@@ -99,6 +108,8 @@ class Publisher:
             change = compare(last, serial, digest)
             if text := warning(apex, change, last, serial):
                 log.warning("%s", text)
+            if change is not Change.SAME:
+                self._keep_history(published, last if change is Change.NEWER else None)
             if change in (Change.FIRST, Change.NEWER):
                 self._remember(apex, Served(serial, digest, announced=False))
             unfinished = change is Change.SAME and last is not None and not last.announced
@@ -106,6 +117,21 @@ class Publisher:
         except Exception:
             log.exception("zone %s/IN: could not compare it with what was served before", names.zone_text(apex))
             return False
+
+    def _keep_history(self, published: "_Published", last: Served | None) -> None:
+        """What led from `last`, as it was announced, to what is served now. If that is not known (the server was down,
+        or served something else under that serial meanwhile), the history begins anew: IXFR must not mend what it does
+        not know."""
+        apex, zone, before = published.apex, published.served.zone, published.before
+        try:
+            if before is not None and last is not None and before.digest == last.digest:
+                delta = difference(before.zone, zone, zone.records)
+                if delta is not None:
+                    self._store.add_delta(apex, delta.serials, encode(delta), int(time.time()), KEEP)
+                    return
+            self._store.forget_history(apex)
+        except sqlite3.Error as error:
+            log.error("cannot write %s: %s; secondaries will need whole transfers", self._store.path, error)
 
     def _last(self, apex: bytes) -> Served | None:
         try:
@@ -137,6 +163,15 @@ class Publisher:
             self._store.announced(apex, serial)
         except sqlite3.Error as error:
             log.error("cannot write %s: %s", self._store.path, error)
+
+
+class _Published(NamedTuple):
+    """A version and the one that it replaced in this process."""
+
+    apex: bytes
+    served: ServedZone
+    before: ServedZone | None
+    policy: ZonePolicy
 
 
 class Change(Enum):

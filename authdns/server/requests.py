@@ -1,20 +1,23 @@
 """Requests whose answer depends on who asks: transfers. The policy decides, this module carries it out and logs it."""
 
+import sqlite3
 from collections.abc import Callable, Mapping
 from ipaddress import ip_address
+from itertools import islice
 from typing import Any
 
 from authdns.answer.executor import ServedZone, ZoneTable
-from authdns.answer.respond import Responder
+from authdns.answer.respond import PLAIN_UDP_OCTETS, Responder
 from authdns.server.counters import Counters
 from authdns.server.log import log, stranger_log
 from authdns.server.tcp import Transfer
-from authdns.transfer.outbound import axfr
+from authdns.transfer.outbound import axfr, ixfr
 from authdns.transfer.policy import Address, Decision, Rule, decide, plain
 from authdns.wire import name as names
 from authdns.wire.query import Query
 from authdns.wire.serial import is_newer
 from authdns.wire.types import Rcode, Type, type_to_text
+from authdns.zone.delta import Delta, condensed, decode
 
 NARROW_PREFIX_BITS = {4: 24, 6: 56}  # a prefix as long is somebody's own network
 
@@ -23,11 +26,12 @@ Source = tuple[Any, ...]
 
 class Requests:
     """Answers what a Responder hands back. `rules` maps each apex to who may transfer it; `all_rules` gives each
-    network of them once."""
+    network of them once; `history` gives the deltas from one serial to another, if they are known."""
 
     def __init__(self, table: ZoneTable, counters: Counters, payload: int) -> None:
         self.rules: Mapping[bytes, tuple[Rule, ...]] = {}
         self.all_rules: Callable[[], tuple[Rule, ...]] = lambda: ()
+        self.history: Callable[[bytes, int, int], list[bytes]] = lambda apex, serial, until: []
         self._table = table
         self._counters = counters
         self._payload = payload
@@ -43,7 +47,19 @@ class Requests:
         if query.qtype == Type.AXFR:
             return responder.refuse(request, query, Rcode.FORMERR)
         refusal = self._refusal(responder, request, query, source)
-        return refusal if refusal is not None else responder.soa_alone(request, query)
+        if refusal is not None:
+            return refusal
+        served = self._table.by_apex[query.qname]
+        assert isinstance(served, ServedZone), "_refusal answers for the others"
+        delta = self._delta(served, query)
+        if delta is not None and query.ixfr_serial != served.zone.soa.serial:
+            messages = list(islice(ixfr(served.zone, delta, query, self._payload), 2))
+            limit = PLAIN_UDP_OCTETS if query.edns is None else min(query.edns.payload, self._payload)
+            if len(messages) == 1 and len(messages[0].wire) <= limit:
+                self._counters.transfer("completed")
+                log.info("%s: IXFR over UDP (serial %d)", _transfer_of(source, query), served.zone.soa.serial)
+                return messages[0].wire
+        return responder.soa_alone(request, query)
 
     def over_tcp(self, responder: Responder, request: bytes, query: Query, source: Source) -> bytes | Transfer:
         refusal = self._refusal(responder, request, query, source)
@@ -57,6 +73,19 @@ class Requests:
             log.info("%s: IXFR: up to date (serial %d)", _transfer_of(source, query), serial)
             return responder.soa_alone(request, query)
         return self._transfer(served, query, source)
+
+    def _delta(self, served: ServedZone, query: Query) -> Delta | None:
+        """What the asker of an IXFR lacks; None if that is not known, or the zone itself is shorter."""
+        if query.ixfr_serial is None:
+            return None
+        zone = served.zone
+        try:
+            deltas = [decode(each) for each in self.history(zone.apex, query.ixfr_serial, zone.soa.serial)]
+        except (sqlite3.Error, ValueError) as error:
+            log.error("zone %s/IN: its history cannot be read: %s", names.zone_text(zone.apex), error)
+            return None
+        delta = condensed(deltas) if deltas else None
+        return delta if delta is not None and len(delta) < zone.records else None
 
     def _refusal(self, responder: Responder, request: bytes, query: Query, source: Source) -> bytes | None:
         served = self._table.by_apex.get(query.qname)
@@ -87,7 +116,8 @@ class Requests:
 
     def _transfer(self, served: ServedZone, query: Query, source: Source) -> Transfer:
         about = _transfer_of(source, query)
-        kind = "AXFR" if query.qtype == Type.AXFR else "AXFR-style IXFR"
+        delta = self._delta(served, query)
+        kind = "AXFR" if query.qtype == Type.AXFR else "AXFR-style IXFR" if delta is None else "IXFR"
         serial = served.zone.soa.serial
 
         def started() -> None:
@@ -108,7 +138,9 @@ class Requests:
                     seconds,
                 )
 
-        return Transfer(axfr(served.zone, query, self._payload), started, ended)
+        if delta is None:
+            return Transfer(axfr(served.zone, query, self._payload), started, ended)
+        return Transfer(ixfr(served.zone, delta, query, self._payload), started, ended)
 
 
 def client(source: Source) -> str:

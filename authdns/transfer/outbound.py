@@ -5,13 +5,15 @@ Compression is one idea: every message repeats the question (RFC 5936 §2.2.1 al
 offset 12, and each owner is its own labels and a pointer there. That costs a slice and a concatenation per record.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import NamedTuple
 
 from authdns.wire.message import cookie_option, header, opt_record
 from authdns.wire.query import Query
 from authdns.wire.rdata import COMPRESSIBLE
 from authdns.wire.types import Flag, Type
+from authdns.zone.delta import Delta, Record
 from authdns.zone.zone import RRsets, Zone
 
 # Short enough that queries wait less than a millisecond for the next message to be encoded, long enough that neither
@@ -29,12 +31,25 @@ class Message(NamedTuple):
 
 def axfr(zone: Zone, query: Query, payload: int) -> Iterator[Message]:
     """The whole zone: SOA, everything else, SOA (RFC 5936 §2.2). Also answers IXFR in full form (RFC 1995 §4)."""
+    return _messages(_records(zone), query, payload)
+
+
+def ixfr(zone: Zone, delta: Delta, query: Query, payload: int) -> Iterator[Message]:
+    """What changed up to this version of the zone, as one difference sequence (RFC 1995 §4): the new SOA; the old one
+    and what was removed; the new one and what was added; the new one."""
+    before, after = delta.before, delta.after
+    records = chain((after, before), delta.removed, (after,), delta.added, (after,))
+    return _messages((_piece(record, zone.apex) for record in records), query, payload)
+
+
+def _messages(records: Iterable[bytes], query: Query, payload: int) -> Iterator[Message]:
+    """Of records behind a question for the apex at offset 12."""
     opt = b"" if query.edns is None else opt_record(payload, 0, query.edns.dnssec_ok, cookie_option(query.edns))
     ident = query.id.to_bytes(2, "big")
     flags = Flag.QR | Flag.AA | query.flags & Flag.RD
     pieces: list[bytes] = []
     octets = 0
-    for piece in _records(zone):
+    for piece in records:
         octets += len(piece)
         if octets > MESSAGE_OCTETS and pieces:
             head = header(ident, flags, 0, (1, len(pieces), 0, bool(opt) + 0))
@@ -70,6 +85,14 @@ def _records(zone: Zone) -> Iterator[bytes]:
                     soa = piece
                 yield piece
     yield soa
+
+
+def _piece(record: Record, apex: bytes) -> bytes:
+    owner, rrtype, ttl, rdata = record
+    if rrtype in COMPRESSIBLE:
+        rdata = _shortened(rrtype, rdata, apex)
+    fixed = rrtype.to_bytes(2, "big") + b"\0\1" + ttl.to_bytes(4, "big") + len(rdata).to_bytes(2, "big")
+    return owner[: -len(apex)] + _APEX_POINTER + fixed + rdata
 
 
 def _apex_first(zone: Zone) -> Iterator[tuple[bytes, RRsets]]:

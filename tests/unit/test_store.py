@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from authdns.store import FILE_NAME, Served, Store
+from authdns.store import FILE_NAME, Keep, Served, Store
 
 APEX = b"\x07example\x03com\0"
+KEEP = Keep()
 
 
 def test_what_was_recorded_is_there_after_opening_it_again(tmp_path: Path) -> None:
@@ -37,3 +38,45 @@ def test_a_folder_that_cannot_be_made_is_an_os_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError):
         Store(tmp_path / "file" / "state")
+
+
+def add(store: Store, before: int, after: int, *, at: int = 1000, octets: int = 10, keep: Keep = KEEP) -> None:
+    store.add_delta(APEX, (before, after), f"{before}-{after}".encode().ljust(octets), at, keep)
+
+
+def chain(store: Store, serial: int, until: int) -> list[str]:
+    return [delta.decode().strip() for delta in store.history(APEX, serial, until)]
+
+
+def test_history_leads_from_one_serial_to_another(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for before, after in ((1, 2), (2, 4_294_967_290), (4_294_967_290, 3)):
+        add(store, before, after)
+    store.add_delta(b"\3net\0", (2, 3), b"other", 1000, KEEP)
+    assert chain(store, 1, 3) == ["1-2", "2-4294967290", "4294967290-3"]
+    assert chain(store, 4_294_967_290, 3) == ["4294967290-3"]
+    assert chain(store, 3, 3) == chain(store, 7, 3) == chain(store, 1, 5) == chain(store, 1, 2) == []
+    store.close()
+    store = Store(tmp_path)
+    assert chain(store, 1, 3) == ["1-2", "2-4294967290", "4294967290-3"]
+    store.forget_history(APEX)
+    assert chain(store, 1, 3) == []
+    assert store.history(b"\3net\0", 2, 3) == [b"other"]
+    store.close()
+
+
+def test_history_is_bounded(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for serial in range(1, 8):
+        add(store, serial, serial + 1, keep=Keep(versions=3))
+    assert chain(store, 4, 8) == []
+    assert chain(store, 5, 8) == ["5-6", "6-7", "7-8"]
+    add(store, 8, 9, octets=50, keep=Keep(octets=65))
+    assert chain(store, 7, 9) == ["7-8", "8-9"]
+    assert chain(store, 6, 9) == []
+    add(store, 9, 10, at=2001, keep=Keep(seconds=1000))
+    assert chain(store, 9, 10) == ["9-10"]
+    assert chain(store, 8, 10) == []
+    add(store, 10, 11, octets=100, keep=Keep(octets=99))
+    assert chain(store, 10, 11) == []
+    store.close()
