@@ -1,8 +1,9 @@
 """What must survive a restart: one SQLite file in the state folder.
 
 What was last served of each zone, so that a secondary hears of a serial that rose while the server was down, and a
-forgotten serial is noticed across restarts; and its history, what changed from version to version, for IXFR. One thread
-writes, and a second connection reads, for another thread. A damaged file is set aside and begun anew: everything in it
+forgotten serial is noticed across restarts; its records, for a start at which the zone file is broken; and its history,
+what changed from version to version, for IXFR. One thread writes, and a second connection reads, for another thread. A
+damaged file is set aside and begun anew: everything in it
 can be found out again.
 """
 
@@ -30,6 +31,11 @@ CREATE TABLE IF NOT EXISTS history (
     after INTEGER NOT NULL,
     at INTEGER NOT NULL,
     delta BLOB NOT NULL
+);
+CREATE TABLE IF NOT EXISTS contents (
+    apex BLOB PRIMARY KEY,
+    serial INTEGER NOT NULL,
+    records BLOB NOT NULL
 );
 CREATE INDEX IF NOT EXISTS history_of ON history (apex, number);
 """
@@ -130,8 +136,9 @@ class Store:
         """It does not lead to what is served now."""
         self._database.execute("DELETE FROM history WHERE apex = ?", (apex,))
 
-    def history(self, apex: bytes, serial: int, until: int) -> list[bytes]:
-        """The deltas from one serial to another, in order; none if they do not reach. For the thread that reads."""
+    def history(self, apex: bytes, serial: int, until: int | None = None) -> list[bytes]:
+        """The deltas from one serial to another (None: as far as they lead), in order; none if they do not reach. For
+        any thread."""
         found: list[bytes] = []
         reached = serial
         rows = self._reader.execute("SELECT before, after, delta FROM history WHERE apex = ? ORDER BY number", (apex,))
@@ -141,7 +148,20 @@ class Store:
             if before == reached:
                 found.append(delta)
                 reached = after
-        return found if reached == until else []
+        return found if until in (None, reached) else []
+
+    def keep_content(self, apex: bytes, serial: int, records: bytes) -> None:
+        """All records of a version; what changed since then is in the history."""
+        self._database.execute(
+            "INSERT OR REPLACE INTO contents (apex, serial, records) VALUES (?, ?, ?)", (apex, serial, records)
+        )
+
+    def content(self, apex: bytes) -> tuple[int, bytes] | None:
+        """(serial, records) as they were kept. For the thread that writes."""
+        found: tuple[int, bytes] | None = self._database.execute(
+            "SELECT serial, records FROM contents WHERE apex = ?", (apex,)
+        ).fetchone()
+        return found
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

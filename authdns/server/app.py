@@ -89,7 +89,7 @@ class App:
         self._notify = NotifyService(self._config.listen)
         self._zones = Zones(
             self._config,
-            Publisher(self._table, store, self._notify, self._counters, self._worker),
+            Publisher(self._table, store, self._notify, self._counters, self._worker, keeps_large=self._engine is None),
             self._worker,
             None if self._engine is None else Images(self._engine, self._config.state / "images"),
         )

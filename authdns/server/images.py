@@ -9,6 +9,7 @@ all other cases the zone is read: a kept image is never needed.
 import hashlib
 import os
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
@@ -69,6 +70,20 @@ class Images:
 
     def find(self, apex: bytes, path: str) -> tuple[FileSet, ServedZone, Problems] | None:
         """What was kept of a zone, if the zone file at `path` and all that it includes are the same."""
+        files = FileSet()
+        found = self._kept(apex, lambda plain: plain["path"] == path and _are_same(files, plain["hashes"]))
+        if found is None:
+            return None
+        served, plain = found
+        return files, served, packed.unpack_problems(plain["problems"])
+
+    def last(self, apex: bytes) -> ServedZone | None:
+        """What was kept of a zone, whatever its files say now."""
+        found = self._kept(apex, lambda plain: True)
+        return None if found is None else found[0]
+
+    def _kept(self, apex: bytes, wanted: Callable[[packed.Plain], bool]) -> tuple[ServedZone, packed.Plain] | None:
+        """What was kept, and said beside it, if that is `wanted`; damage is told in the log."""
         kept = self._path(apex)
         try:
             content = _mapped(kept)
@@ -81,18 +96,16 @@ class Images:
             if len(rest) != rest_octets or self._engine.checksum(rest) != rest_sum:
                 raise ValueError("the end is not what was written")
             plain = packed.unpack(rest)
-            if (plain["zone"]["apex"], plain["path"]) != (apex, path):
+            if plain["zone"]["apex"] != apex:
                 return None
-            files = FileSet()
             with ThreadPoolExecutor(1) as pool:  # each takes some hundredths of a second for a million records
-                same = pool.submit(_are_same, files, plain["hashes"])
+                is_wanted = pool.submit(wanted, plain)
                 if self._engine.checksum(image) != image_sum:
                     raise ValueError("the image is not what was written")
                 loaded = self._engine.load(image)
-            if not same.result():
+            if not is_wanted.result():
                 return None
-            zone = packed.unpack_zone(plain["zone"], ImageNames(loaded))
-            return files, _on_image(zone, loaded, plain["digest"]), packed.unpack_problems(plain["problems"])
+            return _on_image(packed.unpack_zone(plain["zone"], ImageNames(loaded)), loaded, plain["digest"]), plain
         except FileNotFoundError:
             return None
         except Exception as error:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from authdns.answer.executor import ServedZone, UnavailableZone, ZoneTable
 from authdns.config import ZonePolicy
 from authdns.server.counters import Counters
+from authdns.server.images import is_large
 from authdns.server.log import log
 from authdns.server.notify import NotifyService
 from authdns.server.zones import ZoneState
@@ -22,17 +23,28 @@ from authdns.store import Keep, Served, Store
 from authdns.transfer.notify import Outcome
 from authdns.wire import name as names
 from authdns.wire.serial import is_newer
-from authdns.zone.delta import difference, encode
+from authdns.zone.delta import applied, decode, difference, encode
 from authdns.zone.digest import content_digest
+from authdns.zone.records import build, pack, records_of, unpack
+from authdns.zone.zone import Zone
 
+MOST_OCTETS_OF_DELTAS = 64 << 10  # then, or when they are longer than itself, the whole zone is kept anew
 KEEP = Keep()
 
 
 class Publisher:
-    """Takes what `Zones` reads. Its methods are called on the event loop; the store is used by the worker alone."""
+    """Takes what `Zones` reads. Its methods are called on the event loop, but for `last_published`; the store is used
+    by the worker alone. `keeps_large`: the records of large zones as well, of which no image is kept."""
 
     def __init__(
-        self, table: ZoneTable, store: Store, notify: NotifyService, counters: Counters, worker: ThreadPoolExecutor
+        self,
+        table: ZoneTable,
+        store: Store,
+        notify: NotifyService,
+        counters: Counters,
+        worker: ThreadPoolExecutor,
+        *,
+        keeps_large: bool,
     ) -> None:
         self._table = table
         self._store = store
@@ -40,6 +52,7 @@ class Publisher:
         self._counters = counters
         self._worker = worker
         self._loop = asyncio.get_running_loop()
+        self._keeps_large = keeps_large
         self._published: deque[_Published] = deque()  # to be compared with what was before
         notify.on_end(self._notify_ended)
 
@@ -128,10 +141,52 @@ class Publisher:
                 delta = difference(before.zone, zone, zone.records)
                 if delta is not None:
                     self._store.add_delta(apex, delta.serials, encode(delta), int(time.time()), KEEP)
-                    return
-            self._store.forget_history(apex)
+                    if self._is_restorable(apex, zone.soa.serial):
+                        return
+                else:
+                    self._store.forget_history(apex)
+            else:
+                self._store.forget_history(apex)
+            if self._keeps_large or not is_large(zone):
+                records = (record for owner, rrsets in zone.owners() for record in records_of(zone, owner, rrsets))
+                self._store.keep_content(apex, zone.soa.serial, pack(records))
         except sqlite3.Error as error:
             log.error("cannot write %s: %s; secondaries will need whole transfers", self._store.path, error)
+
+    def _is_restorable(self, apex: bytes, serial: int) -> bool:
+        """Whether the records that were kept, and a history that is not much longer, lead to this version."""
+        content = self._store.content(apex)
+        if content is None:
+            return False
+        deltas = self._store.history(apex, content[0], serial)
+        return bool(deltas) and sum(map(len, deltas)) < max(MOST_OCTETS_OF_DELTAS, len(content[1]))
+
+    def last_published(self, apex: bytes) -> Zone | None:
+        """In the worker: the version that was published last, by this process or the one before."""
+        try:
+            content = self._store.content(apex)
+            if content is None:
+                return None
+            serial, octets = content
+            records = unpack(octets)
+            for delta in self._store.history(apex, serial):
+                records = applied(records, decode(delta))
+            return build(apex, records)
+        except (sqlite3.Error, ValueError) as error:
+            log.error("zone %s/IN: what was published last cannot be restored: %s", names.zone_text(apex), error)
+            return None
+
+    def restored(self, apex: bytes, state: ZoneState) -> None:
+        """The file could not be read at the start: the version that was published last is served."""
+        served = state.served
+        assert served is not None, "Zones restores what it could"
+        self._table.publish(apex, served)
+        log.error(
+            "zone %s/IN: not loaded because of errors; serial %d is served, which was published last, from the state "
+            "folder",
+            names.zone_text(apex),
+            served.zone.soa.serial,
+        )
 
     def _last(self, apex: bytes) -> Served | None:
         try:

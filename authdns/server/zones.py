@@ -24,8 +24,10 @@ from authdns.server.log import log
 from authdns.server.watch import Watcher
 from authdns.transfer.policy import Rule
 from authdns.wire import name as names
+from authdns.zone.digest import content_digest
 from authdns.zone.problem import Place, Problems, Severity
 from authdns.zone.reader import read_zone
+from authdns.zone.zone import Zone
 
 TURN_SECONDS = 0.02  # of reading small zones; then the worker does what else is to be done
 POLL_SECONDS = 5.0  # the net under lost events
@@ -35,7 +37,8 @@ FREEZE_RECORDS = 10_000  # a zone so large is moved out of the garbage collector
 
 
 Result = TypeVar("Result")
-Loaded = tuple[FileSet, ServedZone | None, Problems, float]  # what was read, the zone or None, problems, seconds
+# What was read; the zone, which is one of an earlier time if there are errors, or None; problems; seconds.
+Loaded = tuple[FileSet, ServedZone | None, Problems, float]
 
 
 @dataclass(slots=True)
@@ -67,6 +70,10 @@ class Publisher(Protocol):
     def imaged(self, apex: bytes, served: ServedZone) -> None: ...
 
     def failed(self, apex: bytes, state: ZoneState) -> None: ...
+
+    def last_published(self, apex: bytes) -> Zone | None: ...
+
+    def restored(self, apex: bytes, state: ZoneState) -> None: ...
 
     def withdrawn(self, apex: bytes) -> None: ...
 
@@ -234,20 +241,40 @@ class Zones:
             if self._images is not None and not state.files.signatures:
                 found = find_zone(state.configured.file, apex, self._images)
             loaded = found or load_zone(state.configured.file, apex, self._images, large_too=imaged)
-            self._loaded.append((apex, loaded))
+            files, served, problems, seconds = loaded
+            if served is None and state.served is None:
+                served = self._restored(apex)
+            self._loaded.append((apex, (files, served, problems, seconds)))
             if time.perf_counter() - begun > TURN_SECONDS:
                 return True
         return False
+
+    def _restored(self, apex: bytes) -> ServedZone | None:
+        """In the worker: what was published last of a zone whose file is broken."""
+        zone = self._publisher.last_published(apex)
+        if zone is None:
+            return None if self._images is None else self._images.last(apex)
+        served = ServedZone(zone)
+        served.digest = content_digest(zone)
+        if self._images is None:
+            served.compile_all()
+            return served
+        return self._images.make(served, FileSet(), Problems())
 
     def _take(self, apex: bytes, files: FileSet, served: ServedZone | None, problems: Problems, seconds: float) -> None:
         state = self.states[apex]
         images = self._images
         state.files, state.problems, state.load_seconds = files, problems, seconds
         self._log_problems(apex, problems)
-        if served is None:
+        if problems.errors:
             state.failed_at = time.time()
-            self._publisher.failed(apex, state)
+            if served is None:
+                self._publisher.failed(apex, state)
+            else:
+                state.served = served
+                self._publisher.restored(apex, state)
             return
+        assert served is not None, "or there would be an error"
         if served.zone.records >= FREEZE_RECORDS:
             gc.freeze()
         state.served, state.loaded_at = served, time.time()

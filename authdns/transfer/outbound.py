@@ -13,7 +13,8 @@ from authdns.wire.message import cookie_option, header, opt_record
 from authdns.wire.query import Query
 from authdns.wire.rdata import COMPRESSIBLE
 from authdns.wire.types import Flag, Type
-from authdns.zone.delta import Delta, Record
+from authdns.zone.delta import Delta
+from authdns.zone.records import Record
 from authdns.zone.zone import RRsets, Zone
 
 # Short enough that queries wait less than a millisecond for the next message to be encoded, long enough that neither

@@ -4,28 +4,13 @@ Owners are as spelled, and compared in lower case; a record is another one if it
 otherwise has not changed.
 """
 
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from struct import Struct
-from typing import NamedTuple
 
-from authdns.wire.rdata import name_at, parse_soa
+from authdns.wire.rdata import parse_soa
 from authdns.wire.types import Type
+from authdns.zone.records import Record, pack, records_of, unpack
 from authdns.zone.zone import RRsets, Zone
-
-MAX_OCTETS = 1 << 28  # of what a delta is unpacked to
-_FIXED = Struct(">HIH")  # type, TTL, octets of rdata
-_COUNT = Struct(">I")
-
-
-class Record(NamedTuple):
-    """One record of class IN; `rdata` uncompressed, `ttl` in seconds."""
-
-    owner: bytes
-    type: int
-    ttl: int
-    rdata: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,54 +56,40 @@ def condensed(deltas: Sequence[Delta]) -> Delta:
     for delta in deltas:
         for these, there, others in ((delta.removed, removed, added), (delta.added, added, removed)):
             for record in these:
-                key = record._replace(owner=record.owner.lower())
+                key = _key(record)
                 if others.pop(key, None) is None:
                     there[key] = record
     return Delta(deltas[0].before, deltas[-1].after, tuple(removed.values()), tuple(added.values()))
 
 
+def applied(records: Iterable[Record], delta: Delta) -> list[Record]:
+    """The later version, from all records of the one before. Raises ValueError if something is to be removed that is
+    not there."""
+    left = {_key(record): record for record in records}
+    for record in (delta.before, *delta.removed):
+        if left.pop(_key(record), None) is None:
+            raise ValueError("a delta removes what is not there")
+    left |= {_key(record): record for record in (delta.after, *delta.added)}
+    return list(left.values())
+
+
 def encode(delta: Delta) -> bytes:
-    parts: list[bytes] = []
-    for soa, records in ((delta.before, delta.removed), (delta.after, delta.added)):
-        parts.append(_COUNT.pack(len(records)))
-        for owner, rrtype, ttl, rdata in (soa, *records):
-            parts += (owner, _FIXED.pack(rrtype, ttl, len(rdata)), rdata)
-    return zlib.compress(b"".join(parts), 1)
+    """The records as in an IXFR, without the SOAs at its ends: SOA, removed, SOA, added."""
+    return pack((delta.before, *delta.removed, delta.after, *delta.added))
 
 
 def decode(octets: bytes) -> Delta:
     """Raises ValueError."""
-    try:
-        reader = zlib.decompressobj()
-        plain = reader.decompress(octets, MAX_OCTETS)
-        if not reader.eof:
-            raise ValueError("a delta is cut off, or too large")
-    except zlib.error as error:
-        raise ValueError(f"a delta is damaged: {error}") from None
-    records, end = _decode_part(plain, 0)
-    more, end = _decode_part(plain, end)
-    if end != len(plain):
-        raise ValueError("octets behind the end of a delta")
-    return Delta(records[0], more[0], records[1:], more[1:])
+    records = unpack(octets)
+    soas = [place for place, record in enumerate(records) if record.type == Type.SOA]
+    if len(soas) != 2 or soas[0] != 0:
+        raise ValueError("a delta has two SOA records, one of them in front")
+    _, middle = soas
+    return Delta(records[0], records[middle], records[1:middle], records[middle + 1 :])
 
 
-def _decode_part(plain: bytes, at: int) -> tuple[list[Record], int]:
-    try:
-        (count,) = _COUNT.unpack_from(plain, at)
-        at += _COUNT.size
-        found = []
-        for _ in range(count + 1):
-            owner = name_at(plain, at)
-            at += len(owner)
-            rrtype, ttl, octets = _FIXED.unpack_from(plain, at)
-            at += _FIXED.size
-            found.append(Record(owner, rrtype, ttl, plain[at : at + octets]))
-            at += octets
-    except (IndexError, ValueError, OverflowError) as error:
-        raise ValueError(f"a delta does not hold what it should: {error}") from None
-    if at > len(plain):
-        raise ValueError("a delta is cut off")
-    return found, at
+def _key(record: Record) -> Record:
+    return record._replace(owner=record.owner.lower())
 
 
 def _at(zone: Zone, owner: bytes) -> RRsets:
@@ -135,12 +106,7 @@ def _compare(
 
 
 def _records(zone: Zone, owner: bytes, rrsets: RRsets) -> Iterator[Record]:
-    """All but the SOA."""
-    spelled = zone.spelling.get(owner, owner)
-    for rrtype, ttl, rdatas in rrsets:
-        if rrtype != Type.SOA:
-            for rdata in rdatas:
-                yield Record(spelled, rrtype, ttl, rdata)
+    return (record for record in records_of(zone, owner, rrsets) if record.type != Type.SOA)
 
 
 def _soa(zone: Zone) -> Record:
