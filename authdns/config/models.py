@@ -264,6 +264,23 @@ class CookiesModel(Model):
     )
 
 
+class HistoryModel(Model):
+    """What is kept of each zone's past versions, for secondaries that ask for what changed (IXFR, RFC 1995). What is
+    more is forgotten, oldest first; then a secondary gets the whole zone."""
+
+    versions: Annotated[int, Field(strict=True, ge=0, le=10_000), Expected("a whole number from 0 to 10000")] = Field(
+        100, description="Versions of a zone."
+    )
+    days: Annotated[
+        float, Field(strict=True, gt=0, le=3650, allow_inf_nan=False), Expected("days, more than 0 and at most 3650")
+    ] = Field(30.0, description="Their age.")
+    megabytes: Annotated[
+        float,
+        Field(strict=True, gt=0, le=1024, allow_inf_nan=False),
+        Expected("megabytes, more than 0 and at most 1024"),
+    ] = Field(64.0, description="The size of what changed, of one zone, compressed.")
+
+
 class FileModel(Model):
     """The configuration of authdns, an authoritative DNS server."""
 
@@ -317,6 +334,9 @@ class FileModel(Model):
     log: Annotated[LogModel, Section("a mapping with `format` and `level`")] = Field(
         LogModel(), description="What is logged, and how."
     )
+    history: Annotated[HistoryModel, Section("a mapping with `versions`, `days`, `megabytes`")] = Field(
+        HistoryModel(), description="What is kept of past versions, for IXFR."
+    )
     tcp: Annotated[TcpModel, Section("a mapping with `connections`, `per-client`, `idle-seconds`, `pipelined`")] = (
         Field(TcpModel(), description="Limits of TCP connections.")
     )
@@ -356,6 +376,7 @@ MAPPINGS: dict[tuple[str, ...], type[Model]] = {
     ("secondaries", "*"): SecondaryModel,
     ("metrics",): MetricsModel,
     ("log",): LogModel,
+    ("history",): HistoryModel,
     ("tcp",): TcpModel,
     ("rate-limit",): RateLimitModel,
     ("cookies",): CookiesModel,

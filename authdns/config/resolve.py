@@ -78,6 +78,7 @@ class _Resolver:
             engine=model.engine,
             workers=model.workers,
             log=model.log,
+            history=model.history,
             tcp=model.tcp,
             path=self.path,
         )

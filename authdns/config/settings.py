@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePath
 from typing import Literal
 
-from authdns.config.models import LogModel, TcpModel
+from authdns.config.models import HistoryModel, LogModel, TcpModel
 from authdns.config.problem import Where
 from authdns.config.values import Endpoint, Network
 
@@ -120,5 +120,6 @@ class Config:
     engine: Literal["auto", "native", "python"] = "auto"
     workers: int | None = None
     log: LogModel = field(default_factory=LogModel)
+    history: HistoryModel = field(default_factory=HistoryModel)
     tcp: TcpModel = field(default_factory=TcpModel)
     path: Path | None = None

@@ -47,6 +47,12 @@ _FOREIGN = {
     "max-udp-size": "edns-size",
     "edns-udp-size": "edns-size",
     "udp-max-payload": "edns-size",
+    "max-ixfr-log-size": "history",
+    "max-journal-size": "history",
+    "journal-max-usage": "history",
+    "journal-max-depth": "history",
+    "ixfr-size": "history",
+    "ixfr-number": "history",
     "acl": "addresses",
     "acls": "addresses",
     "zonefile": "file",
@@ -168,7 +174,7 @@ def _takes_list(location: Location) -> bool:
     return location[-1] in ("secondaries", "allow-transfer", "notify", "transfer-from", "notify-to", "listen", "exempt")
 
 
-_NOT_OF_TEXT = ("edns-size", "engine", "workers", "tcp", "log", "rate-limit")
+_NOT_OF_TEXT = ("edns-size", "engine", "workers", "tcp", "log", "rate-limit", "history")
 
 
 def _is_setting_of_text(location: Location) -> bool:

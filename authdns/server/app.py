@@ -38,7 +38,7 @@ from authdns.server.publish import Publisher
 from authdns.server.requests import Requests, client
 from authdns.server.tcp import RESERVED_FOR_TRANSFERS, TcpLimits, TcpListener
 from authdns.server.zones import Zones
-from authdns.store import Store
+from authdns.store import Keep, Store
 from authdns.wire import name as names
 from authdns.wire.query import Query
 from authdns.wire.types import rcode_to_text, type_to_text
@@ -87,9 +87,13 @@ class App:
         sockets, tcp = await self._bind()
         store = self._open_store()
         self._notify = NotifyService(self._config.listen)
+        self._publisher = Publisher(
+            self._table, store, self._notify, self._counters, self._worker, keeps_large=self._engine is None
+        )
+        self._publisher.keep = _keep(self._config)
         self._zones = Zones(
             self._config,
-            Publisher(self._table, store, self._notify, self._counters, self._worker, keeps_large=self._engine is None),
+            self._publisher,
             self._worker,
             None if self._engine is None else Images(self._engine, self._config.state / "images"),
         )
@@ -258,6 +262,7 @@ class App:
             log.warning("changes of %s take effect at the next start", keys)
         logs.configure(config.log.format, config.log.level)
         self._guards.take_over(self._config, config)
+        self._publisher.keep = _keep(config)
         self._config = self._zones.config = config
         log.info("the configuration was read again")
 
@@ -347,6 +352,11 @@ def _load_native(config: Config) -> tuple[ModuleType | None, str]:
     except NoEngine as error:
         hint = "`engine: auto` does without, `engine: python` never asks"
         raise CannotStart(f"{error} ({hint})", os.EX_UNAVAILABLE) from error
+
+
+def _keep(config: Config) -> Keep:
+    history = config.history
+    return Keep(history.versions, int(history.days * 24 * 3600), int(history.megabytes * (1 << 20)))
 
 
 def _read_config(path: Path, environ: Mapping[str, str]) -> Config | None:

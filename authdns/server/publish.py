@@ -29,7 +29,6 @@ from authdns.zone.records import build, pack, records_of, unpack
 from authdns.zone.zone import Zone
 
 MOST_OCTETS_OF_DELTAS = 64 << 10  # then, or when they are longer than itself, the whole zone is kept anew
-KEEP = Keep()
 
 
 class Publisher:
@@ -52,6 +51,7 @@ class Publisher:
         self._counters = counters
         self._worker = worker
         self._loop = asyncio.get_running_loop()
+        self.keep = Keep()  # of the history; whoever has read the configuration says it
         self._keeps_large = keeps_large
         self._published: deque[_Published] = deque()  # to be compared with what was before
         notify.on_end(self._notify_ended)
@@ -140,7 +140,7 @@ class Publisher:
             if before is not None and last is not None and before.digest == last.digest:
                 delta = difference(before.zone, zone, zone.records)
                 if delta is not None:
-                    self._store.add_delta(apex, delta.serials, encode(delta), int(time.time()), KEEP)
+                    self._store.add_delta(apex, delta.serials, encode(delta), int(time.time()), self.keep)
                     if self._is_restorable(apex, zone.soa.serial):
                         return
                 else:

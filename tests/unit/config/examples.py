@@ -40,6 +40,7 @@ zones:
   - glob: "/etc/authdns/z/*.db"
 metrics: {listen: "127.0.0.1:9153"}
 log: {format: json, level: debug}
+history: {versions: 5, days: 0.5, megabytes: 1}
 tcp: {connections: 100, per-client: 3, idle-seconds: 2.5, pipelined: 6}
 rate-limit: {per-second: 20, burst: 40, slip: 2, log-only: true, exempt: [office, "127.0.0.1"]}
 cookies: {secret-file: cookie-secrets}

@@ -54,6 +54,7 @@ def commented_blocks() -> list[str]:
 def test_there_are_commented_blocks() -> None:
     assert sorted(block.partition(":")[0] for block in commented_blocks()) == [
         "cookies",
+        "history",
         "identity",
         "rate-limit",
         "secondaries",

@@ -107,6 +107,8 @@ def test_the_examples_fit_the_schema(text: str) -> None:
         "zones: [{folder: a, notify-ns: 'yes'}]",
         "log: {level: loud}",
         "tcp: {idle-seconds: 0}",
+        "history: {days: 0}",
+        "history: {versions: -1}",
         "rate-limit: {per-second: 0}",
         "rate-limit: {log-only: 1}",
         "rate-limit: [50]",
@@ -125,7 +127,7 @@ def test_every_key_has_a_description() -> None:
     schema = json_schema()
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     mappings = [schema, *schema["$defs"].values()]
-    assert len(mappings) == 9
+    assert len(mappings) == 10
     for mapping in mappings:
         assert mapping["description"]
         for key, described in mapping["properties"].items():
