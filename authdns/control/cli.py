@@ -25,6 +25,7 @@ from authdns.server import log as logs
 from authdns.server.app import App
 from authdns.server.files import list_folder, read_regular
 from authdns.server.guards import BadSecrets, read_secrets
+from authdns.server.keys import read_keys
 from authdns.server.listen import CannotStart
 from authdns.wire import name as names
 from authdns.zone.printer import print_zone
@@ -91,6 +92,10 @@ def check(config_file: Path | None, zones_folder: Path | None, quiet: bool) -> N
         except BadSecrets as error:
             click.echo(f"secrets of cookies: {error}", err=True)
             failed += 1
+    _, key_problems = read_keys(config.keys, {})
+    for message in key_problems:
+        click.echo(message, err=True)
+    failed += len(key_problems)
     for apex, zone in zones.items():
         reading = read_zone(zone.file, apex, read_regular, int(time.time()))
         _echo_problems(reading.problems, quiet)
