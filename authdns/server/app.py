@@ -90,7 +90,7 @@ class App:
         self._read_keys(self._config)
         sockets, tcp = await self._bind()
         store = self._open_store()
-        self._notify = NotifyService(self._config.listen)
+        self._notify = NotifyService(self._config.listen, lambda: self._keys)
         self._zones = Zones(
             self._config,
             Publisher(self._table, store, self._notify, self._counters, self._worker),
