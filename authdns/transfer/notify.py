@@ -17,7 +17,7 @@ from enum import Enum
 from authdns.transfer.policy import Address
 from authdns.wire import name as names
 from authdns.wire.message import header
-from authdns.wire.query import Malformed, parse_query
+from authdns.wire.query import Malformed, tsig_of_response
 from authdns.wire.tsig import Key, Signer, verify_response
 from authdns.wire.types import Class, Flag, Opcode, Rcode, Type, rcode_to_text
 from authdns.zone.zone import RRset
@@ -213,9 +213,9 @@ def _message(apex: bytes, pending: _Pending, wall: int) -> tuple[bytes, Signer |
 
 
 def _distrust(asked: Signer, wire: bytes, wall: int) -> str | None:
-    """Why the answer is not taken for genuine, if so. What answers has the form of what was asked."""
+    """Why the answer is not taken for genuine, if so."""
     try:
-        fault = verify_response(asked, wire, parse_query(wire).tsig, wall)
+        fault = verify_response(asked, wire, tsig_of_response(wire), wall)
     except Malformed as error:
         return f"it cannot be read: {error}"
     return None if fault is None else fault.reason

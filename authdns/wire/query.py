@@ -116,6 +116,14 @@ def parse_query(wire: bytes) -> Query:
     return Query(ident, flags, opcode, question, qname, qtype, qclass, edns, tsig, ixfr_serial)
 
 
+def tsig_of_response(wire: bytes) -> Tsig | None:
+    """TSIG of what answers a NOTIFY, at least 12 octets: the same form, but an error may lack the question (NSD's do).
+    Raises Malformed."""
+    if wire[4:10] == bytes(6):
+        return _read_additional(wire, HEADER_OCTETS, int.from_bytes(wire[10:12], "big"), b"")[1]
+    return parse_query(wire).tsig
+
+
 def _without_question(wire: bytes, end: int, arcount: int) -> Malformed:
     try:
         edns, tsig = _read_additional(wire, end, arcount, b"")

@@ -91,7 +91,9 @@ def test_a_secondary_with_another_secret_gets_nothing_and_the_log_says_why(
     server.wait_for_log(r"TSIG refused: the MAC is not that of key transfer\.example: the secrets differ")
     mark = server.log_mark()
     write(tmp_path / "example.com.zone", EXAMPLE_COM, "example.com", 2)
-    server.wait_for_log(r"notify to \S+ \(peer\): an answer is ignored: it is not signed", since=mark)
+    server.wait_for_log(
+        r"notify to \S+ \(peer\): an answer is ignored: it is not signed(, and says BAD(SIG|KEY))?$", since=mark
+    )
     assert "started" not in server.log_text()
 
 
@@ -157,18 +159,15 @@ def test_dig_may_cut_its_macs(server: Authdns) -> None:
             "BADKEY",
             "key transfer.example is used with hmac-sha512, and configured with hmac-sha256",
         ),
-        (["-y", of(KEY), "+fuzztime=1000000"], "NOTAUTH", "BADTIME", "its clock and ours differ by -"),
     ],
 )
 def test_refusals_say_why(server: Authdns, arguments: list[str], status: str, error: str, logged: str) -> None:
     mark = server.log_mark()
-    found = dig(server.endpoint, *arguments, "+tcp", "+qr", "example.com", "IXFR=7", "+noall", "+comments", "+tsig")
+    dig(server.endpoint, *arguments, "example.com", "AXFR")
     server.wait_for_log(re.escape(logged), since=mark)
-    whole = dig(server.endpoint, *arguments, "+tcp", "example.com", "SOA")
-    if status != "REFUSED":
-        assert whole.status == status
-        assert error in whole.text
-    assert "started" not in server.log_text(mark), found.text
+    assert "started" not in server.log_text(mark)
+    alone = dig(server.endpoint, *arguments, "+tcp", "example.com", "SOA")
+    assert (alone.status, error in alone.text) == ("NOERROR" if status == "REFUSED" else status, True)
 
 
 @requires("kdig")

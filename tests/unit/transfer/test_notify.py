@@ -249,6 +249,9 @@ def test_any_other_answer_is_ignored_and_it_goes_on(notifier: Notifier, soa: RRs
         ),
         "it says BADTIME": verified(send.wire).refuse(plain, request, TsigError.BADTIME),
         "it cannot be read": plain + b"x",
+        "it is not signed, and says BADSIG": with_record(
+            plain[:4] + bytes(8), unsigned_refusal(request, TsigError.BADSIG)
+        ),
     }
     for reason, wire in bad.items():
         ignored = notifier.receive(wire, ONE.address, 53, WALL)
