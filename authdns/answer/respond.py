@@ -305,6 +305,8 @@ class Responder:
         found = verify(self.keys, request, tsig, now // NANOSECONDS)
         if isinstance(found, Fault):
             self.distrusted(host, query, found)
+            if query.edns is not None and query.edns.version != 0:  # as BIND and Knot: RFC 6891 §6.1.3 has no exception
+                return self._error(request, query.question, Rcode.BADVERS, query.edns)
             return self._distrusted_response(request, query, tsig, found)
         query = replace(query, signer=found)
         response = self._ladder(request, query, cookie, cut)

@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Any
 
 from authdns.answer.executor import ServedZone, ZoneTable
-from authdns.answer.respond import PLAIN_UDP_OCTETS, Responder
+from authdns.answer.respond import MAX_TCP_OCTETS, PLAIN_UDP_OCTETS, Responder
 from authdns.server.counters import Counters
 from authdns.server.log import log, stranger_log
 from authdns.server.tcp import Transfer
@@ -166,7 +166,10 @@ def log_distrusted(host: str, query: Query, fault: Fault) -> None:
 def _signed(messages: Iterator[Message], signer: Signer) -> Iterator[Message]:
     """Every one of them (RFC 8945 §5.3.1 would allow 99 unsigned ones in between; nobody needs them)."""
     for message in messages:
-        yield message._replace(wire=signer.sign(message.wire, int(time.time())))
+        wire = signer.sign(message.wire, int(time.time()))
+        if len(wire) > MAX_TCP_OCTETS:  # one record that fills a message so that TSIG has no room; ends the transfer
+            raise ValueError(f"a message of {len(message.wire)} octets has no room for TSIG")
+        yield message._replace(wire=wire)
 
 
 def client(source: Source) -> str:
