@@ -3,13 +3,16 @@
 Nearly every query is an ordinary question with nothing or a bare OPT behind it. For those `respond` does as little as
 Python allows: the header words and the tail behind the question are looked up whole, the name is cut out and folded by
 two C calls, and what it finds in the zone proves that the name is well-formed (a name that walks label by label to the
-apex of a zone of ours is a name). Everything else climbs the ladder: header, form, EDNS version, cookie, opcode,
-TSIG, class, type, zone. Requests that need to know who asks (transfers) are handed back as a Query; this layer knows no
-permissions. Two guards stand in front of the lookup, where they are there: `cookies` reads and answers COOKIE, and
-`limiter` says whether who asks may have a response.
+apex of a zone of ours is a name). Everything else climbs the ladder: header, form, TSIG, EDNS version, cookie, opcode,
+class, type, zone. Requests that need to know who asks (transfers) are handed back as a Query, with the `signer` that
+proves the key, if there is one; this layer knows no permissions. Two guards stand in front of the lookup, where they
+are there: `cookies` reads and answers COOKIE, and `limiter` says whether who asks may have a response.
+
+Whatever answers a request whose TSIG was right is signed, and room for that is kept: `_signed` is the last step.
 """
 
 from collections import defaultdict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from authdns.answer.compiler import OTHER_KEY, WITH_CD, WITH_OPT, WITH_RD, Plan, failure, heads, truncated
@@ -26,9 +29,9 @@ from authdns.wire.message import (
     cookie_option,
     opt_record,
     simple_response,
-    tsig_refusal,
 )
-from authdns.wire.query import HEADER_OCTETS, Edns, Malformed, NoQuestion, Query, Tsig, is_request, parse_query
+from authdns.wire.query import HEADER_OCTETS, Edns, Malformed, NoQuestion, Query, is_request, parse_query
+from authdns.wire.tsig import Fault, Key, Tsig, unsigned_refusal, verify, with_record
 from authdns.wire.types import Class, Flag, Opcode, Rcode, Type, named_types
 
 MAX_TCP_OCTETS = 65535
@@ -96,8 +99,9 @@ class _Tail:
 class Responder:
     """Answers requests of one transport; one instance for UDP, one for TCP, over the same table of zones.
 
-    `tally` counts responses: rcode -> type (two octets, those without a
-    name as OTHER_KEY) -> number; `sizes` counts them in steps of 64 octets.
+    `keys` are those of TSIG, by name; they may be replaced at any time. `distrusted` is told of each request whose TSIG
+    is not right: the client's address, the request, what is wrong. `tally` counts responses: rcode -> type (two octets,
+    those without a name as OTHER_KEY) -> number; `sizes` counts them in steps of 64 octets.
     """
 
     def __init__(
@@ -118,6 +122,8 @@ class Responder:
         self._nsid = self._chaos.nsid
         self._cookies = cookies
         self._limiter = limiter
+        self.keys: Mapping[bytes, Key] = {}
+        self.distrusted: Callable[[str, Query, Fault], None] = lambda host, query, fault: None
         self._refused = failure(Rcode.REFUSED)
         self._truncated = truncated()
         plain = {_IN: _Tail(MAX_TCP_OCTETS if tcp else PLAIN_UDP_OCTETS, b"")}
@@ -257,6 +263,8 @@ class Responder:
                 return None
         if query is not None:
             query = query if edns is query.edns else replace(query, edns=edns)
+            if query.tsig is not None:
+                return self._with_tsig(request, query, query.tsig, state, limited is Limited.TRUNCATED, host, now)
             return self._ladder(request, query, state, limited is Limited.TRUNCATED)
         rcode = Rcode.FORMERR
         if only_question_missing and state not in (None, CookieState.MALFORMED):  # RFC 7873 §5.4
@@ -271,8 +279,6 @@ class Responder:
             return self._error(request, query.question, Rcode.FORMERR, query.edns)
         if query.opcode not in (Opcode.QUERY, Opcode.NOTIFY):
             return self._error(request, query.question, Rcode.NOTIMP, query.edns)
-        if query.tsig is not None:
-            return self._unknown_key(request, query, query.tsig)
         if query.opcode == Opcode.NOTIFY:  # no zone has a primary elsewhere (RFC 1996 §3.11 leaves the rcode open)
             return self._error(request, query.question, Rcode.NOTAUTH, query.edns)
         if query.qclass == Class.CH:
@@ -285,16 +291,63 @@ class Responder:
             return self._error(request, query.question, _REFUSED_TYPES[query.qtype], query.edns)
         return self._ordinary(request, query, cut)
 
-    def _unknown_key(self, request: bytes, query: Query, tsig: Tsig) -> bytes:
-        """No key is known, so none can be verified (RFC 8945 §5.2.1). Names of hundreds of octets may leave no room
-        for TSIG; then TC sends the client to TCP."""
-        refusal = tsig_refusal(tsig, Rcode.BADKEY)
-        tail = self._tail(query)
-        octets = HEADER_OCTETS + len(query.question) + len(tail.opt) + COOKIE_OCTETS * tail.cookie + len(refusal)
-        if octets <= tail.limit:
-            return self._error(request, query.question, Rcode.NOTAUTH, query.edns, refusal)
-        plain = self._error(request, query.question, Rcode.NOTAUTH, query.edns)
-        return plain[:2] + bytes((plain[2] | Flag.TC >> 8,)) + plain[3:]
+    def _with_tsig(
+        self,
+        request: bytes,
+        query: Query,
+        tsig: Tsig,
+        cookie: CookieState | None,
+        cut: bool,
+        host: str,
+        now: int,
+    ) -> bytes | Query:
+        """TSIG comes before every other decision (RFC 8945 §5.2); what follows is signed."""
+        found = verify(self.keys, request, tsig, now // NANOSECONDS)
+        if isinstance(found, Fault):
+            self.distrusted(host, query, found)
+            if query.edns is not None and query.edns.version != 0:  # as BIND and Knot: RFC 6891 §6.1.3 has no exception
+                return self._error(request, query.question, Rcode.BADVERS, query.edns)
+            return self._distrusted_response(request, query, tsig, found)
+        query = replace(query, signer=found)
+        response = self._ladder(request, query, cookie, cut)
+        return response if isinstance(response, Query) else self._signed(request, query, response)
+
+    def _distrusted_response(self, request: bytes, query: Query, tsig: Tsig, fault: Fault) -> bytes:
+        """Says what is wrong with TSIG. Names of hundreds of octets may leave no room for that; then TC sends the
+        client to TCP."""
+        plain = self._error(request, query.question, fault.rcode, query.edns)
+        if not fault.error:
+            return plain
+        if fault.signer is not None:
+            whole = fault.signer.refuse(plain, tsig, fault.error)
+        else:
+            whole = with_record(plain, unsigned_refusal(tsig, fault.error))
+        if len(whole) > self._limit(query):
+            return _with_tc(plain)
+        self._recount(plain, whole)
+        return whole
+
+    def _signed(self, request: bytes, query: Query, response: bytes) -> bytes:
+        """With TSIG, if the request had one that was right. If there is no room for all of it, there is the question
+        and TSIG, with TC and NOERROR (RFC 8945 §5.3); if not even for that, TC alone."""
+        signer = query.signer
+        if signer is None:
+            return response
+        limit = self._limit(query)
+        whole = response
+        if response[2] & Flag.TC >> 8 or len(response) + signer.octets > limit:
+            options = b"" if query.edns is None else self._options(query.edns)
+            bare = simple_response(request, query.question, Rcode.NOERROR, query.edns, self._payload, options)
+            whole = _with_tc(bare)
+        if len(whole) + signer.octets <= limit:
+            whole = signer.sign(whole, signer.verified_at)
+        self._recount(response, whole)
+        return whole
+
+    def _recount(self, plain: bytes, signed: bytes) -> None:
+        """The response was counted before it was signed."""
+        self.sizes[len(plain) >> SIZE_SHIFT] -= 1
+        self.sizes[len(signed) >> SIZE_SHIFT] += 1
 
     def _ordinary(self, request: bytes, query: Query, cut: bool) -> bytes:
         zone = self._table.find(query.qname, query.qtype)
@@ -305,13 +358,18 @@ class Responder:
             plan = self._truncated
         else:
             plan = (zone.with_dnssec if tail.dnssec_ok else zone).plan(query.qname, query.qtype)
+        if query.tsig is None:
+            self._keep_tail(request, query, tail)
+        return self._sent(request, query, plan, tail)
+
+    def _keep_tail(self, request: bytes, query: Query, tail: _Tail) -> None:
+        """For the short way."""
         behind = request[HEADER_OCTETS + len(query.qname) + 2 :]
         options = None if query.edns is None else query.edns.options
         if options in (b"", _ASKING_NSID):
             _keep(self._kept_tails, behind, tail)
         elif options is not None and options[:4] in _LONE_COOKIES and len(options) - 4 == options[3]:
             _keep(self._cookie_tails[len(behind)], behind[:_COOKIE_AT], tail)
-        return self._sent(request, query, plan, tail)
 
     def _sent(self, request: bytes, query: Query, plan: Plan, tail: _Tail | None = None) -> bytes:
         """The plan as the response to a query that was read."""
@@ -320,15 +378,25 @@ class Responder:
         opt = tail.opt if query.edns is None else tail.opt + query.edns.cookie
         qtype = query.qtype.to_bytes(2, "big")
         end = HEADER_OCTETS + len(query.qname)
-        return self._response(request, end, len(query.qname), qtype, plan, _form(query), tail.limit, opt)
+        limit = tail.limit
+        if query.signer is not None:  # cut so that TSIG has room; where nothing can be cut, `_signed` sees to it
+            room = limit - query.signer.octets
+            if any(end + 4 + stop.octets + len(opt) <= room for stop in plan.stops):
+                limit = room
+        return self._response(request, end, len(query.qname), qtype, plan, _form(query), limit, opt)
+
+    def _limit(self, query: Query) -> int:
+        """The octets of a response to it."""
+        if self._tcp:
+            return MAX_TCP_OCTETS
+        return PLAIN_UDP_OCTETS if query.edns is None else min(query.edns.payload, self._payload)
 
     def _tail(self, query: Query) -> _Tail:
         edns = query.edns
         if edns is None:
-            return _Tail(MAX_TCP_OCTETS if self._tcp else PLAIN_UDP_OCTETS, b"")
-        limit = MAX_TCP_OCTETS if self._tcp else min(edns.payload, self._payload)
+            return _Tail(self._limit(query), b"")
         opt = opt_record(self._payload, 0, edns.dnssec_ok, self._options(edns))
-        return _Tail(limit, opt[: len(opt) - len(edns.cookie)], edns.dnssec_ok, bool(edns.cookie))
+        return _Tail(self._limit(query), opt[: len(opt) - len(edns.cookie)], edns.dnssec_ok, bool(edns.cookie))
 
     def _options(self, edns: Edns) -> bytes:
         """Of the response. NSID to who asks for it, in a version that we know (RFC 5001 §2.2), and COOKIE."""
@@ -351,9 +419,9 @@ class Responder:
         aa = plain[2] | Flag.AA >> 8
         return plain[:2] + bytes((aa,)) + plain[3:6] + b"\0\1" + plain[8:end] + record + plain[end:]
 
-    def _error(self, request: bytes, question: bytes, rcode: Rcode, edns: Edns | None, tsig: bytes = b"") -> bytes:
+    def _error(self, request: bytes, question: bytes, rcode: Rcode, edns: Edns | None) -> bytes:
         options = b"" if edns is None else self._options(edns)
-        response = simple_response(request, question, rcode, edns, self._payload, tsig, options)
+        response = simple_response(request, question, rcode, edns, self._payload, options)
         qtype = question[-4:-2]
         self.tally[rcode][qtype if qtype in NAMED_TYPES else OTHER_KEY] += 1
         self.sizes[len(response) >> SIZE_SHIFT] += 1
@@ -367,18 +435,22 @@ class Responder:
 
     def refuse(self, request: bytes, query: Query, rcode: Rcode) -> bytes:
         """The refusal of a request that `respond` handed back."""
-        return self._error(request, query.question, rcode, query.edns)
+        return self._signed(request, query, self._error(request, query.question, rcode, query.edns))
 
     def soa_alone(self, request: bytes, query: Query) -> bytes:
         """The answer to an IXFR query whose asker is up to date, or that came by UDP (RFC 1995 §2, §4)."""
         plan = self._table.by_apex[query.qname].plan(query.qname, Type.SOA)
-        return self._sent(request, replace(query, qtype=Type.SOA), plan)
+        return self._signed(request, query, self._sent(request, replace(query, qtype=Type.SOA), plan))
 
 
 def _keep(kept: dict[bytes, _Tail], behind: bytes, tail: _Tail) -> None:
     if len(kept) >= _MAX_KEPT_TAILS:
         kept.clear()  # the usual ones are back at once; kept out they would be slow for good
     kept[behind] = tail
+
+
+def _with_tc(response: bytes) -> bytes:
+    return response[:2] + bytes((response[2] | Flag.TC >> 8,)) + response[3:]
 
 
 def _form(query: Query) -> int:

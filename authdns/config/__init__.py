@@ -22,13 +22,14 @@ from authdns.config.problem import ConfigError, ConfigProblem, Where
 from authdns.config.settings import (
     Config,
     CookieSettings,
+    KeySettings,
     RateLimitSettings,
     Secondary,
     TransferRule,
     ZoneEntry,
     ZonePolicy,
 )
-from authdns.config.values import BadValue, Endpoint, parse_domain, parse_endpoint, parse_network
+from authdns.config.values import BadValue, Endpoint, parse_domain, parse_endpoint, parse_network, parse_secret
 from authdns.config.zonefiles import ConfiguredZone, expand_zones, stem_of_zone, zone_name_of_file
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "ConfiguredZone",
     "CookieSettings",
     "Endpoint",
+    "KeySettings",
     "LogModel",
     "Preset",
     "RateLimitSettings",
@@ -56,6 +58,7 @@ __all__ = [
     "parse_domain",
     "parse_endpoint",
     "parse_network",
+    "parse_secret",
     "presets",
     "stem_of_zone",
     "zone_name_of_file",

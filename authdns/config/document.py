@@ -19,6 +19,7 @@ MAX_NODES = 300_000  # after aliases were expanded; ten thousand zones with all 
 MAX_DEPTH = 32  # the grammar needs six; the walk and the composer recurse
 MAX_NUMBER_CHARACTERS = 64  # longer ones stay text: Python refuses to print integers of thousands of digits
 
+_SECRET = re.compile(r"secret[\"']?\s*:")
 _TAG = "tag:yaml.org,2002:"
 _MERGE = _TAG + "merge"
 
@@ -148,7 +149,10 @@ def _decode(text: bytes, file: str) -> str:
 
 
 def _where(file: str, lines: list[str], line: int, column: int, path: str) -> Where:
-    return Where(file, line, column, path, lines[line - 1] if 0 < line <= len(lines) else "")
+    """A line that may hold a secret is not shown."""
+    text = lines[line - 1] if 0 < line <= len(lines) else ""
+    hidden = path.startswith("keys.") or _SECRET.search(text)
+    return Where(file, line, column, path, "" if hidden else text)
 
 
 def _refusal(document: Document, line: int, column: int, message: str) -> ConfigError:

@@ -17,6 +17,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 ADDRESSES = "a list of addresses, prefixes or names of lists"
+TRANSFERS = "a list of addresses, prefixes, names of lists or {address: PREFIX, key: NAME}"
 ENDPOINTS = "a list of addresses with or without a port"
 SECONDARY_NAMES = "a list of names of secondaries"
 
@@ -71,6 +72,17 @@ class ListOrOne(Expected):
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         made = super().__get_pydantic_json_schema__(schema, handler)
         return {"anyOf": [made, {"type": "string"}]}
+
+
+@dataclass(frozen=True)
+class AddressOrMapping(Expected):
+    """A text stands for a mapping with nothing but that `address`."""
+
+    def prepare(self, value: Any) -> Any:
+        return {"address": value} if isinstance(value, str) else value
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"anyOf": [super().__get_pydantic_json_schema__(schema, handler), {"type": "string"}]}
 
 
 @dataclass(frozen=True)
@@ -130,14 +142,42 @@ class Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=lambda name: name.replace("_", "-"))
 
 
+class TransferModel(Model):
+    """Who may transfer: the address, and the key that it must sign with; without an address, whoever has the key."""
+
+    model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["address"]}, {"required": ["key"]}]})
+
+    address: Annotated[StrictStr | None, Expected("an address, a prefix or the name of a list")] = Field(
+        None, description="An address, a prefix or the name of a list."
+    )
+    key: Annotated[StrictStr | None, Expected("the name of a key")] = Field(
+        None, description="The name of a key of `keys`."
+    )
+
+
+OptionalTransfers = Annotated[
+    tuple[
+        Annotated[
+            TransferModel,
+            AddressOrMapping("an address, a prefix, the name of a list or {address: PREFIX, key: NAME}"),
+        ],
+        ...,
+    ]
+    | None,
+    ListOrOne(TRANSFERS),
+]
+
+
 class PolicyModel(Model):
     """Who may transfer a zone and who is told about its changes."""
 
     secondaries: OptionalSecondaries = Field(
         None, description="Names of secondaries: declared under `secondaries`, or presets."
     )
-    allow_transfer: OptionalAddresses = Field(
-        None, description="More clients that may transfer: addresses, prefixes, names of lists. Secondaries always may."
+    allow_transfer: OptionalTransfers = Field(
+        None,
+        description="More clients that may transfer, any one of these: addresses, prefixes, names of lists; "
+        "{address: PREFIX, key: NAME} wants both, {key: NAME} the key alone. Secondaries always may.",
     )
     notify: OptionalEndpoints = Field(
         None, description="More targets of NOTIFY: addresses with or without a port, names of lists. Default port 53."
@@ -194,6 +234,27 @@ class SecondaryModel(Model):
     notify_to: OptionalEndpoints = Field(
         None,
         description="Where it wants NOTIFY, default port 53. Left out: the single addresses of `transfer-from`.",
+    )
+    key: Annotated[StrictStr | None, Expected("the name of a key")] = Field(
+        None, description="The key of `keys` that it must sign with, besides having the address. NOTIFY is signed too."
+    )
+
+
+class KeyModel(Model):
+    """A key of TSIG (RFC 8945), by the name that both sides have for it. Needs `secret` or `secret-file`."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["secret"]}, {"required": ["secret-file"]}]})
+
+    algorithm: Annotated[
+        Literal["hmac-sha224", "hmac-sha256", "hmac-sha384", "hmac-sha512"],
+        Expected("hmac-sha224, hmac-sha256, hmac-sha384 or hmac-sha512"),
+    ] = Field("hmac-sha256", description="How messages are signed.")
+    secret: Annotated[StrictStr | None, Expected("the secret in base64, as text")] = Field(
+        None, repr=False, description="The secret in base64."
+    )
+    secret_file: Annotated[StrictStr | None, Expected("the path of a file")] = Field(
+        None,
+        description="A file with the secret in base64. $CREDENTIALS_DIRECTORY/NAME is a credential of systemd's.",
     )
 
 
@@ -318,9 +379,16 @@ class FileModel(Model):
         dict[str, AddressList], Section("a mapping of names to lists of addresses, prefixes or names of lists")
     ] = Field({}, description="Named lists of addresses and prefixes; they may name each other.")
     secondaries: Annotated[
-        dict[str, Annotated[SecondaryModel, Expected("a mapping with `preset`, `name`, `transfer-from`, `notify-to`")]],
+        dict[
+            str,
+            Annotated[SecondaryModel, Expected("a mapping with `preset`, `name`, `transfer-from`, `notify-to`, `key`")],
+        ],
         Section("a mapping of names to secondaries"),
     ] = Field({}, description="Named secondaries. A preset can be used by its name without being declared.")
+    keys: Annotated[
+        dict[str, Annotated[KeyModel, Expected("a mapping with `algorithm` and `secret` or `secret-file`")]],
+        Section("a mapping of names to keys"),
+    ] = Field({}, description="Keys of TSIG (RFC 8945), by their domain names. `authdns key generate` makes one.")
     defaults: Annotated[
         DefaultsModel, Section("a mapping with `secondaries`, `allow-transfer`, `notify`, `notify-ns`")
     ] = Field(DefaultsModel(), description="Applies to each zone that does not say otherwise, key by key.")
@@ -373,7 +441,10 @@ MAPPINGS: dict[tuple[str, ...], type[Model]] = {
     (): FileModel,
     ("defaults",): DefaultsModel,
     ("zones", "*"): ZoneModel,
+    ("defaults", "allow-transfer", "*"): TransferModel,
+    ("zones", "*", "allow-transfer", "*"): TransferModel,
     ("secondaries", "*"): SecondaryModel,
+    ("keys", "*"): KeyModel,
     ("metrics",): MetricsModel,
     ("log",): LogModel,
     ("history",): HistoryModel,

@@ -12,25 +12,36 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
 from authdns.config.document import Document, Node
-from authdns.config.models import FileModel, PolicyModel, SecondaryModel, ZoneModel
+from authdns.config.models import FileModel, KeyModel, PolicyModel, SecondaryModel, TransferModel, ZoneModel
 from authdns.config.presets import Preset, presets
 from authdns.config.problem import quoted
 from authdns.config.settings import (
     Config,
     CookieSettings,
+    KeySettings,
     RateLimitSettings,
     Secondary,
     TransferRule,
     ZoneEntry,
     ZonePolicy,
 )
-from authdns.config.values import BadValue, Endpoint, Network, parse_domain, parse_endpoint, parse_network
+from authdns.config.values import (
+    BadValue,
+    Endpoint,
+    Network,
+    parse_domain,
+    parse_endpoint,
+    parse_network,
+    parse_secret,
+)
 from authdns.config.wording import nearest
 from authdns.wire import name as names
+from authdns.wire.tsig import ALGORITHMS, Key
 
 MAX_LIST_DEPTH = 32  # lists that name lists; deeper is a mistake, and the expansion recurses
 MAX_TXT_OCTETS = 255  # identity and version are answered as one character-string (RFC 1035 §3.3.14)
 METRICS_PORT = 9153
+CREDENTIALS = "CREDENTIALS_DIRECTORY"  # where systemd puts what LoadCredential= names
 
 _LIST_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _BUILT_IN_LISTS = {  # BIND's
@@ -56,11 +67,14 @@ class _Resolver:
     lists: dict[str, tuple[TransferRule, ...]] = field(default_factory=dict)
     open_lists: list[str] = field(default_factory=list)
     secondaries: dict[str, Secondary] = field(default_factory=dict)
+    keys: dict[bytes, KeySettings] = field(default_factory=dict)
 
     def config(self) -> Config:
         model = self.model
         for name in model.addresses:
             self.named_list(name, self.at("addresses", name))
+        for text, key_model in model.keys.items():
+            self.key(text, key_model, self.at("keys", text))
         for key, secondary in model.secondaries.items():
             self.secondaries[key] = self.secondary(key, secondary, self.at("secondaries", key))
         default = self.policy(model.defaults, self.at("defaults"), _Parts())
@@ -72,6 +86,7 @@ class _Resolver:
             metrics=self.metrics(),
             rate_limit=self.rate_limit(),
             cookies=self.cookies(),
+            keys=tuple(self.keys.values()),
             identity=self.short_text(model.identity, "identity"),
             version=self.short_text(model.version, "version"),
             edns_size=model.edns_size,
@@ -130,8 +145,7 @@ class _Resolver:
         model = self.model.rate_limit
         if model is None:
             return None
-        rules = self.rules(model.exempt, self.at("rate-limit", "exempt"), "rate-limit.exempt")
-        exempt = tuple(rule.network for rule in rules)
+        exempt = self.networks(model.exempt, self.at("rate-limit", "exempt"), "rate-limit.exempt")
         return RateLimitSettings(model.per_second, model.burst, model.slip, model.log_only, exempt)
 
     def cookies(self) -> CookieSettings | None:
@@ -139,6 +153,54 @@ class _Resolver:
         if model is None or model.secret_file is None:
             return None if model is None else CookieSettings()
         return CookieSettings(self.whole_path(model.secret_file, self.at("cookies", "secret-file")))
+
+    def key(self, text: str, model: KeyModel, node: Node) -> None:
+        """Adds a key to `keys`. Nothing that is reported shows a secret."""
+        try:
+            name = parse_domain(text).lower()
+        except BadValue as error:
+            self.report(node, str(error), at_key=True)
+            return
+        if name in self.keys:
+            self.report(node, f"the key {quoted(text)} stands here twice", at_key=True)
+        algorithm = ALGORITHMS[model.algorithm]
+        self.keys[name] = KeySettings(name, algorithm)
+        if model.secret is not None and model.secret_file is not None:
+            self.report(node, "expected `secret` or `secret-file`, found both")
+        elif model.secret is not None:
+            try:
+                self.keys[name] = KeySettings(name, algorithm, Key(name, algorithm, parse_secret(model.secret)))
+            except BadValue as error:
+                self.report(node.find(("secret",)), f"{error}; `authdns key generate {text}` makes one")
+        elif model.secret_file is not None:
+            file = self.secret_path(model.secret_file, node.find(("secret-file",)))
+            self.keys[name] = KeySettings(name, algorithm, secret_file=file)
+        elif not node.broken:
+            message = f"`secret` or `secret-file` is missing; `authdns key generate {text}` makes one"
+            self.report(node, message, at_key=True)
+
+    def secret_path(self, text: str, node: Node) -> str:
+        """As `whole_path`; $CREDENTIALS_DIRECTORY in front stands for the folder that systemd names."""
+        for start in (f"${CREDENTIALS}/", f"${{{CREDENTIALS}}}/"):
+            if text.startswith(start):
+                if not (folder := self.environ.get(CREDENTIALS, "")):
+                    self.report(node, f"{CREDENTIALS} is not set: systemd does that, for units with LoadCredential=")
+                return str(Path(folder, text.removeprefix(start)))
+        return self.whole_path(text, node)
+
+    def key_named(self, text: str, node: Node) -> bytes | None:
+        """The name of a key that is declared; None if there is none, which is reported."""
+        try:
+            name = parse_domain(text).lower()
+        except BadValue as error:
+            self.report(node, str(error))
+            return None
+        if name in self.keys:
+            return name
+        if not self.is_broken("keys", text):
+            hint = _did_you_mean(text, self.names_of("keys")) or f"; `authdns key generate {text}` makes one"
+            self.report(node, f"no key {quoted(text)} in `keys`{hint}")
+        return None
 
     def short_text(self, text: str | None, key: str) -> str | None:
         if text is not None and not 0 < len(text.encode()) <= MAX_TXT_OCTETS:
@@ -197,12 +259,33 @@ class _Resolver:
 
     def rules(self, items: Iterable[str], node: Node, why: str) -> tuple[TransferRule, ...]:
         """Addresses, prefixes and names of lists; each network once, with the first reason for it."""
-        found: dict[Network, TransferRule] = {}
-        for text, item in _each(items, node):
-            added = self.named_list(text, item) if text in self.model.addresses else self.single_rule(text, item, why)
-            for rule in added:
-                found.setdefault(rule.network, rule)
-        return tuple(found.values())
+        return _once(rule for text, item in _each(items, node) for rule in self.rules_of(text, item, why))
+
+    def rules_of(self, text: str, node: Node, why: str) -> tuple[TransferRule, ...]:
+        return self.named_list(text, node) if text in self.model.addresses else self.single_rule(text, node, why)
+
+    def networks(self, items: Iterable[str], node: Node, why: str) -> tuple[Network, ...]:
+        return tuple(rule.network for rule in self.rules(items, node, why) if rule.network is not None)
+
+    def transfer_rules(self, items: Iterable[TransferModel], node: Node, why: str) -> tuple[TransferRule, ...]:
+        """Entries of `allow-transfer`. What names a key that is not there, or nothing, allows nobody."""
+        found: list[TransferRule] = []
+        for index, item in enumerate(items):
+            place = node.find((index,))
+            if place.broken:
+                continue  # what is wrong there was reported
+            if item.address is None and item.key is None:
+                self.report(place, "expected `address`, `key` or both, found neither")
+                continue
+            key = None if item.key is None else self.key_named(item.key, place.find(("key",)))
+            if item.key is not None and key is None:
+                continue
+            if item.address is None:
+                found.append(TransferRule(None, why, key))
+                continue
+            rules = self.rules_of(item.address, place.find(("address",)), why)
+            found += (TransferRule(rule.network, rule.why, key) for rule in rules)
+        return _once(found)
 
     def single_rule(self, text: str, node: Node, why: str) -> tuple[TransferRule, ...]:
         try:
@@ -216,10 +299,10 @@ class _Resolver:
         found: dict[Endpoint, None] = {}
         for text, item in _each(items, node):
             if text in self.model.addresses:
-                rules = self.named_list(text, item)
-                if wide := [rule.network for rule in rules if not _is_single(rule.network)]:
+                networks = [rule.network for rule in self.named_list(text, item) if rule.network is not None]
+                if wide := [network for network in networks if not _is_single(network)]:
                     self.report(item, f"NOTIFY needs single addresses, but the list {quoted(text)} holds {wide[0]}")
-                found.update(dict.fromkeys(_hosts(rule.network for rule in rules)))
+                found.update(dict.fromkeys(_hosts(networks)))
                 continue
             try:
                 found[parse_endpoint(text)] = None
@@ -246,8 +329,7 @@ class _Resolver:
     def secondary(self, key: str, model: SecondaryModel, node: Node) -> Secondary:
         preset = self.preset(model, node)
         if model.transfer_from is not None:
-            rules = self.rules(model.transfer_from, node.find(("transfer-from",)), f"secondary {key}")
-            transfer_from = tuple(rule.network for rule in rules)
+            transfer_from = self.networks(model.transfer_from, node.find(("transfer-from",)), f"secondary {key}")
         else:
             transfer_from = preset.transfer_from if preset else ()
         if model.transfer_from is None and not transfer_from and not node.broken:
@@ -259,12 +341,14 @@ class _Resolver:
             notify_to = preset.notify_to
         else:
             notify_to = tuple(_hosts(transfer_from))
+        signs_with = None if model.key is None else self.key_named(model.key, node.find(("key",)))
         return Secondary(
             name_key=key,
             public_names=self.public_names(model, node) or (preset.public_names if preset else ()),
             transfer_from=transfer_from,
             notify_to=notify_to,
             preset=preset.key if preset else None,
+            key=signs_with,
         )
 
     def preset(self, model: SecondaryModel, node: Node) -> Preset | None:
@@ -314,7 +398,8 @@ class _Resolver:
             named = (self.secondary_named(*pair) for pair in _each(model.secondaries, node.find(("secondaries",))))
             made.secondaries = tuple(dict.fromkeys(secondary for secondary in named if secondary))
         if model.allow_transfer is not None:
-            made.rules = self.rules(model.allow_transfer, node.find(("allow-transfer",)), f"{node.path}.allow-transfer")
+            entries = node.find(("allow-transfer",))
+            made.rules = self.transfer_rules(model.allow_transfer, entries, f"{node.path}.allow-transfer")
         if model.notify is not None:
             made.notify = self.endpoints(model.notify, node.find(("notify",)))
         if model.notify_ns is not None:
@@ -369,16 +454,22 @@ class _Parts:
 
     def whole(self) -> ZonePolicy:
         """Secondaries come first: theirs is the better reason when an address is allowed twice."""
-        rules: dict[Network, TransferRule] = {}
+        rules: list[TransferRule] = []
         notify: dict[Endpoint, None] = {}
         for secondary in self.secondaries:
-            for network in secondary.transfer_from:
-                rules.setdefault(network, TransferRule(network, f"secondary {secondary.name_key}"))
+            why = f"secondary {secondary.name_key}"
+            rules += (TransferRule(network, why, secondary.key) for network in secondary.transfer_from)
             notify.update(dict.fromkeys(secondary.notify_to))
-        for rule in self.rules:
-            rules.setdefault(rule.network, rule)
         notify.update(dict.fromkeys(self.notify))
-        return ZonePolicy(tuple(rules.values()), tuple(notify), self.notify_ns, self.secondaries)
+        return ZonePolicy(_once([*rules, *self.rules]), tuple(notify), self.notify_ns, self.secondaries)
+
+
+def _once(rules: Iterable[TransferRule]) -> tuple[TransferRule, ...]:
+    """Each network with each key once, with the first reason for it."""
+    found: dict[tuple[Network | None, bytes | None], TransferRule] = {}
+    for rule in rules:
+        found.setdefault((rule.network, rule.key), rule)
+    return tuple(found.values())
 
 
 def _each(items: Iterable[str], node: Node) -> Iterable[tuple[str, Node]]:

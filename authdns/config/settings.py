@@ -12,24 +12,37 @@ from typing import Literal
 from authdns.config.models import HistoryModel, LogModel, TcpModel
 from authdns.config.problem import Where
 from authdns.config.values import Endpoint, Network
+from authdns.wire.tsig import Algorithm, Key
 
 ZONE_SUFFIX = ".zone"
 
 
 @dataclass(frozen=True, slots=True)
-class TransferRule:
-    """Clients in `network` may transfer. `why` is where that was said: `secondary freedns`, `addresses.office`,
-    `zones[0].allow-transfer` ; the log prints it."""
+class KeySettings:
+    """A key of TSIG: `key` itself, if its secret stands in the configuration, or the file that holds it in base64."""
 
-    network: Network
+    name: bytes
+    algorithm: Algorithm
+    key: Key | None = None
+    secret_file: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TransferRule:
+    """Clients in `network`, None for any, may transfer if they sign with `key`, None for no matter whether. `why` is
+    where that was said: `secondary freedns`, `addresses.office`, `zones[0].allow-transfer`; the log prints it."""
+
+    network: Network | None
     why: str
+    key: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Secondary:
     """Where a secondary pulls from, where it wants NOTIFY, and what it is called in public: three different things.
 
-    `public_names` are lower-case, without the final dot. `preset` is the preset that it came from, if any.
+    `public_names` are lower-case, without the final dot. `preset` is the preset that it came from, if any. `key` is the
+    name of the key that it must sign with, and that its NOTIFY is signed with.
     """
 
     name_key: str
@@ -37,6 +50,7 @@ class Secondary:
     transfer_from: tuple[Network, ...]
     notify_to: tuple[Endpoint, ...]
     preset: str | None = None
+    key: bytes | None = None
 
     @property
     def public_name(self) -> str | None:
@@ -114,6 +128,7 @@ class Config:
     metrics: Endpoint | None
     rate_limit: RateLimitSettings | None
     cookies: CookieSettings | None
+    keys: tuple[KeySettings, ...] = ()
     identity: str | None = None
     version: str | None = None
     edns_size: int = 1232

@@ -4,6 +4,8 @@ Each parser raises BadValue with a sentence for the person who wrote the text: w
 mistake is one that people coming from other servers make, what to write instead. No places here: the caller has them.
 """
 
+import base64
+import binascii
 import re
 from dataclasses import dataclass
 from ipaddress import (
@@ -91,6 +93,17 @@ def _no_endpoint(text: str, default_port: int, listening: bool) -> BadValue:
     else:
         hint = 'such as "192.0.2.1", "192.0.2.1:5353" or "[2001:db8::1]:5353"'
     return BadValue(f"{message}; {hint}")
+
+
+def parse_secret(text: str) -> bytes:
+    """A secret in base64. Raises BadValue, which never shows any of it."""
+    try:
+        secret = base64.b64decode("".join(text.split()), validate=True)
+    except (binascii.Error, ValueError):
+        raise BadValue("expected a secret in base64, found something else") from None
+    if not secret:
+        raise BadValue("expected a secret in base64, found nothing")
+    return secret
 
 
 def parse_network(text: str) -> Network:

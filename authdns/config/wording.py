@@ -23,6 +23,7 @@ _IS_LISTEN = 'the port stands behind the address in `listen`, such as "192.0.2.1
 _IS_RATE_LIMIT = "write `rate-limit: {per-second: 50}`"
 _FIXED_TABLE = "the table has a fixed size; leave it out"
 _FIXED_PREFIXES = "prefixes of several lengths are counted at once, none is to be chosen; leave it out"
+_TSIG_KEY = "write `keys: {NAME: {algorithm: hmac-sha256, secret: BASE64}}`, and `key: NAME` where it is needed"
 _COOKIE_SECRET = "write `cookies: {secret-file: PATH}`; in the file each line is a secret of 32 hex digits"
 
 # Words of BIND, NSD, Knot, PowerDNS and CoreDNS: the key that does it here, or a sentence.
@@ -55,6 +56,9 @@ _FOREIGN = {
     "ixfr-number": "history",
     "acl": "addresses",
     "acls": "addresses",
+    "tsig": _TSIG_KEY,
+    "tsig-key": _TSIG_KEY,
+    "tsigkey": _TSIG_KEY,
     "zonefile": "file",
     "zone-file": "file",
     "domain": "zone",
@@ -142,7 +146,10 @@ def unexpected(what: str, found: Node, location: Location) -> str:
 
 
 def describe(found: Node) -> str:
-    """What stands there, in words."""
+    """What stands there, in words; never a secret."""
+    below_keys = found.path.startswith("keys.") and not found.path.endswith(".algorithm")
+    if below_keys and isinstance(found.value, str | int | float):  # where a secret stands, or was meant to
+        return "something else"
     value = found.value
     if value is None:
         return f"nothing ({quoted(found.source)})" if found.source else "nothing"
@@ -159,6 +166,8 @@ def describe(found: Node) -> str:
 
 def _hint(what: str, found: Node, location: Location) -> str:
     value = found.value
+    if location[-1] == "secret":
+        return "put quotes around it" if isinstance(value, bool | int | float) else ""
     if value is None and _takes_list(location):
         return "write [] for none, or leave the key out"
     if isinstance(value, dict) and len(value) == 1 and (key := next(iter(value))).count(":") > 1:

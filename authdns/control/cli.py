@@ -1,8 +1,11 @@
 """The command line. Messages go to standard error, results to standard output; exit codes are those of sysexits.h."""
 
 import asyncio
+import base64
 import json
 import os
+import re
+import secrets
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -21,17 +24,21 @@ from authdns.config import (
     load_config,
     parse_domain,
 )
+from authdns.control.key_snippets import snippets
 from authdns.server import log as logs
 from authdns.server.app import App
 from authdns.server.files import list_folder, read_regular
 from authdns.server.guards import BadSecrets, read_secrets
+from authdns.server.keys import read_keys
 from authdns.server.listen import CannotStart
 from authdns.wire import name as names
+from authdns.wire.tsig import ALGORITHMS, DEFAULT_ALGORITHM, key_text
 from authdns.zone.printer import print_zone
 from authdns.zone.problem import Problems, Severity
 from authdns.zone.reader import read_zone
 
 DEFAULT_CONFIG = Path("/etc/authdns/authdns.yaml")
+_KEY_NAME = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
 _NO_STATE = "/nonexistent"  # checking keeps nothing, so it must not fail for want of a place
 
 _config_option = click.option(
@@ -91,6 +98,10 @@ def check(config_file: Path | None, zones_folder: Path | None, quiet: bool) -> N
         except BadSecrets as error:
             click.echo(f"secrets of cookies: {error}", err=True)
             failed += 1
+    _, key_problems = read_keys(config.keys, {})
+    for message in key_problems:
+        click.echo(message, err=True)
+    failed += len(key_problems)
     for apex, zone in zones.items():
         reading = read_zone(zone.file, apex, read_regular, int(time.time()))
         _echo_problems(reading.problems, quiet)
@@ -148,6 +159,26 @@ def print_(name: str, file: Path) -> None:
         sys.exit(1)
     for line in print_zone(reading.zone):
         click.echo(line)
+
+
+@main.group()
+def key() -> None:
+    """About keys of TSIG."""
+
+
+@key.command()
+@click.argument("name")
+@click.option("--algorithm", type=click.Choice(list(ALGORITHMS)), default=DEFAULT_ALGORITHM, show_default=True)
+def generate(name: str, algorithm: str) -> None:
+    """Print a new key NAME, ready to paste into the configuration of authdns and of each secondary."""
+    try:
+        text = key_text(parse_domain(name).lower())
+    except BadValue as error:
+        raise click.BadParameter(str(error), param_hint="NAME") from error
+    if not _KEY_NAME.fullmatch(text):  # the others' files have quotes of their own
+        raise click.BadParameter("expected letters, digits, `-`, `_` and dots", param_hint="NAME")
+    secret = base64.b64encode(secrets.token_bytes(ALGORITHMS[algorithm].octets)).decode()
+    click.echo(snippets(text, algorithm, secret), nl=False)
 
 
 def _load(

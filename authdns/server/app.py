@@ -31,11 +31,12 @@ from authdns.server.engine import MAX_WORKERS, NO_TYPE, DeclinedListener, Native
 from authdns.server.files import FileSet, list_folder
 from authdns.server.guards import Guards
 from authdns.server.images import Images
+from authdns.server.keys import Keys, read_keys
 from authdns.server.listen import CannotStart, allow_files, open_sockets
 from authdns.server.log import fault_log, log
 from authdns.server.notify import NotifyService
 from authdns.server.publish import Publisher
-from authdns.server.requests import Requests, client
+from authdns.server.requests import Requests, client, log_distrusted
 from authdns.server.tcp import RESERVED_FOR_TRANSFERS, TcpLimits, TcpListener
 from authdns.server.zones import Zones
 from authdns.store import Keep, Store
@@ -68,6 +69,8 @@ class App:
         cookies, limiter, size = self._guards.cookies, self._guards.limiter, config.edns_size
         self._udp = Responder(self._table, tcp=False, payload=size, chaos=chaos, cookies=cookies, limiter=limiter)
         self._tcp = Responder(self._table, tcp=True, payload=size, chaos=chaos, cookies=cookies)
+        self._udp.distrusted = self._tcp.distrusted = log_distrusted
+        self._keys: Keys = {}
         self._requests = Requests(self._table, self._counters, config.edns_size)
         self._worker = ThreadPoolExecutor(1, "zones")
         self._config_files = FileSet()
@@ -84,9 +87,10 @@ class App:
         loop.set_exception_handler(_log_loop_problem)
         sys.setswitchinterval(SWITCH_SECONDS)
         allow_files(self._config.tcp.connections + RESERVED_FOR_TRANSFERS + OTHER_FILES)
+        self._read_keys(self._config)
         sockets, tcp = await self._bind()
         store = self._open_store()
-        self._notify = NotifyService(self._config.listen)
+        self._notify = NotifyService(self._config.listen, lambda: self._keys)
         self._publisher = Publisher(
             self._table, store, self._notify, self._counters, self._worker, keeps_large=self._engine is None
         )
@@ -263,8 +267,15 @@ class App:
         logs.configure(config.log.format, config.log.level)
         self._guards.take_over(self._config, config)
         self._publisher.keep = _keep(config)
+        self._read_keys(config)
         self._config = self._zones.config = config
         log.info("the configuration was read again")
+
+    def _read_keys(self, config: Config) -> None:
+        self._keys, problems = read_keys(config.keys, self._keys)
+        self._udp.keys = self._tcp.keys = self._keys
+        for problem in problems:
+            log.error("%s", problem)
 
     # Requests.
 

@@ -11,13 +11,16 @@ import ipaddress
 import secrets
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 
 from authdns.config import Endpoint, ZonePolicy
-from authdns.server.log import log
-from authdns.transfer.notify import Notifier, Outcome, Send, Target, outcome_text
+from authdns.server.keys import Keys
+from authdns.server.log import log, stranger_log
+from authdns.transfer.notify import Ignored, Notifier, Outcome, Send, Target, ignored_text, outcome_text
 from authdns.transfer.policy import Address
 from authdns.wire import name as names
+from authdns.wire.tsig import key_text
 from authdns.wire.types import Type
 from authdns.zone.zone import Zone, find_rrset
 
@@ -28,9 +31,10 @@ DNS_PORT = 53
 
 
 class NotifyService:
-    """Sends NOTIFY for published zones."""
+    """Sends NOTIFY for published zones. `keys` are those of TSIG now."""
 
-    def __init__(self, listen: Sequence[Endpoint]) -> None:
+    def __init__(self, listen: Sequence[Endpoint], keys: Callable[[], Keys] = dict) -> None:
+        self._keys = keys
         self._listen = listen
         self._only_loopback = all(endpoint.host.is_loopback for endpoint in listen)
         self._ended: Callable[[Outcome, bool], None] | None = None
@@ -53,7 +57,7 @@ class NotifyService:
     def announce(self, zone: Zone, policy: ZonePolicy) -> None:
         """Starts telling everybody about the zone's serial."""
         self._announced[zone.apex] = zone.soa.serial  # not the zone: a million records would live as long
-        targets = configured_targets(policy)
+        targets = self._configured_targets(zone, policy)
         apex_servers = _name_servers(zone) if policy.notify_ns else []
         outside = []
         for server in apex_servers:
@@ -66,6 +70,24 @@ class NotifyService:
             task = self._loop.create_task(self._announce_outside(zone, outside, targets))
             self._tasks[task] = zone.apex
             task.add_done_callback(self._tasks.pop)
+
+    def _configured_targets(self, zone: Zone, policy: ZonePolicy) -> list[Target]:
+        """What the configuration names, with the name of the secondary it belongs to, and its key."""
+        owners = {target: secondary for secondary in policy.secondaries for target in secondary.notify_to}
+        targets = []
+        for endpoint in policy.notify:
+            owner = owners.get(endpoint)
+            label = "configured" if owner is None else owner.name_key
+            wanted = None if owner is None else owner.key
+            key = None if wanted is None else self._keys().get(wanted)
+            if wanted is not None and key is None:  # its file could not be read
+                zone_name, key_name = names.zone_text(zone.apex), key_text(wanted)
+                log.warning(
+                    "zone %s/IN: no notify to %s (%s): there is no key %s", zone_name, endpoint, label, key_name
+                )
+                continue
+            targets.append(Target(endpoint.host, endpoint.port, label, key))
+        return targets
 
     async def _announce_outside(self, zone: Zone, servers: list[bytes], known: list[Target]) -> None:
         """Servers of other people's domains: their addresses take a lookup. (The last dot stays: no search list.)"""
@@ -171,7 +193,7 @@ class NotifyService:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        sends, outcomes = self._notifier.poll(self._loop.time())
+        sends, outcomes = self._notifier.poll(self._loop.time(), int(time.time()))
         for send in sends:
             try:
                 self._socket_for(send.target).sendto(send.wire, (str(send.target.address), send.target.port))
@@ -228,8 +250,10 @@ class NotifyService:
         except OSError:
             return  # ICMP: port unreachable; the deadline decides
         address = ipaddress.ip_address(source[0].partition("%")[0])
-        outcome = self._notifier.receive(wire, address, source[1])
-        if outcome is not None:
+        outcome = self._notifier.receive(wire, address, source[1], int(time.time()))
+        if isinstance(outcome, Ignored):
+            stranger_log.warning("%s", ignored_text(outcome))
+        elif outcome is not None:
             self._end(outcome)
 
     def close(self) -> None:
@@ -244,12 +268,6 @@ class NotifyService:
 
 def _wildcard(target: Target) -> Address:
     return ipaddress.ip_address("::" if target.address.version == 6 else "0.0.0.0")
-
-
-def configured_targets(policy: ZonePolicy) -> list[Target]:
-    """What the configuration names, with the name of the secondary it belongs to."""
-    labels = {target: secondary.name_key for secondary in policy.secondaries for target in secondary.notify_to}
-    return [Target(endpoint.host, endpoint.port, labels.get(endpoint, "configured")) for endpoint in policy.notify]
 
 
 def _name_servers(zone: Zone) -> list[bytes]:

@@ -1,21 +1,26 @@
-"""Requests whose answer depends on who asks: transfers. The policy decides, this module carries it out and logs it."""
+"""Requests whose answer depends on who asks: transfers. The policy decides, this module carries it out and logs it.
+
+Who asks is the source address and, where the Responder has verified TSIG, the key. Then all that is answered is signed.
+"""
 
 import sqlite3
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from ipaddress import ip_address
 from itertools import islice
 from typing import Any
 
 from authdns.answer.executor import ServedZone, ZoneTable
-from authdns.answer.respond import PLAIN_UDP_OCTETS, Responder
+from authdns.answer.respond import MAX_TCP_OCTETS, PLAIN_UDP_OCTETS, Responder
 from authdns.server.counters import Counters
 from authdns.server.log import log, stranger_log
 from authdns.server.tcp import Transfer
-from authdns.transfer.outbound import axfr, ixfr
-from authdns.transfer.policy import Address, Decision, Rule, decide, plain
+from authdns.transfer.outbound import Message, axfr, ixfr
+from authdns.transfer.policy import Address, Decision, Identity, Rule, decide, plain
 from authdns.wire import name as names
 from authdns.wire.query import Query
 from authdns.wire.serial import is_newer
+from authdns.wire.tsig import Fault, Signer, key_text
 from authdns.wire.types import Rcode, Type, type_to_text
 from authdns.zone.delta import Delta, condensed, decode
 
@@ -26,7 +31,7 @@ Source = tuple[Any, ...]
 
 class Requests:
     """Answers what a Responder hands back. `rules` maps each apex to who may transfer it; `all_rules` gives each
-    network of them once; `history` gives the deltas from one serial to another, if they are known."""
+    network with each key once; `history` gives the deltas from one serial to another, if they are known."""
 
     def __init__(self, table: ZoneTable, counters: Counters, payload: int) -> None:
         self.rules: Mapping[bytes, tuple[Rule, ...]] = {}
@@ -38,9 +43,13 @@ class Requests:
 
     def may_transfer(self, address: Address) -> bool:
         """True if the address may transfer some zone: it has a place even when all are taken. Whom a wide prefix
-        (0.0.0.0/0) lets in is as much a stranger as anybody."""
-        rule = decide(self.all_rules(), address).rule
-        return rule is not None and rule.network.prefixlen >= NARROW_PREFIX_BITS[rule.network.version]
+        (0.0.0.0/0) lets in is as much a stranger as anybody; and so is, until it has signed, whom a key alone does."""
+        return any(
+            rule.network is not None
+            and rule.network.prefixlen >= NARROW_PREFIX_BITS[rule.network.version]
+            and rule.has_address(address)
+            for rule in self.all_rules()
+        )
 
     def over_udp(self, responder: Responder, request: bytes, query: Query, source: Source) -> bytes:
         """IXFR may come by UDP (RFC 1995 §2): the SOA alone says "use TCP". AXFR may not (RFC 5936 §4.2)."""
@@ -55,10 +64,12 @@ class Requests:
         if delta is not None and query.ixfr_serial != served.zone.soa.serial:
             messages = list(islice(ixfr(served.zone, delta, query, self._payload), 2))
             limit = PLAIN_UDP_OCTETS if query.edns is None else min(query.edns.payload, self._payload)
-            if len(messages) == 1 and len(messages[0].wire) <= limit:
+            signer = query.signer
+            if len(messages) == 1 and len(messages[0].wire) <= limit - (0 if signer is None else signer.octets):
                 self._counters.transfer("completed")
-                log.info("%s: IXFR over UDP (serial %d)", _transfer_of(source, query), served.zone.soa.serial)
-                return messages[0].wire
+                about, serial = _transfer_of(source, query), served.zone.soa.serial
+                log.info("%s: IXFR over UDP (serial %d%s)", about, serial, _with_key(query))
+                return messages[0].wire if signer is None else signer.sign(messages[0].wire, signer.verified_at)
         return responder.soa_alone(request, query)
 
     def over_tcp(self, responder: Responder, request: bytes, query: Query, source: Source) -> bytes | Transfer:
@@ -70,7 +81,7 @@ class Requests:
         serial = served.zone.soa.serial
         if query.ixfr_serial is not None and not is_newer(serial, query.ixfr_serial):
             self._counters.transfer("up to date")
-            log.info("%s: IXFR: up to date (serial %d)", _transfer_of(source, query), serial)
+            log.info("%s: IXFR: up to date (serial %d%s)", _transfer_of(source, query), serial, _with_key(query))
             return responder.soa_alone(request, query)
         return self._transfer(served, query, source)
 
@@ -92,7 +103,7 @@ class Requests:
         if served is None:  # RFC 5936 §2.2.1: not authoritative
             self._log_denied(source, query, "it is not one of our zones")
             return responder.refuse(request, query, Rcode.NOTAUTH)
-        decision = self._decide(query.qname, source)
+        decision = self._decide(query, source)
         if not decision.allowed:
             self._counters.transfer("refused")
             self._log_denied(source, query, decision.reason)
@@ -102,8 +113,10 @@ class Requests:
             return responder.refuse(request, query, Rcode.SERVFAIL)
         return None
 
-    def _decide(self, apex: bytes, source: Source) -> Decision:
-        return decide(self.rules.get(apex, ()), plain(ip_address(source[0].partition("%")[0])))
+    def _decide(self, query: Query, source: Source) -> Decision:
+        key = None if query.signer is None else query.signer.key.name
+        identity = Identity(plain(ip_address(source[0].partition("%")[0])), key)
+        return decide(self.rules.get(query.qname, ()), identity)
 
     def _log_denied(self, source: Source, query: Query, reason: str) -> None:
         stranger_log.warning(
@@ -122,7 +135,7 @@ class Requests:
 
         def started() -> None:
             self._counters.transfer("started")
-            log.info("%s: %s started (serial %d)", about, kind, serial)
+            log.info("%s: %s started (serial %d%s)", about, kind, serial, _with_key(query))
 
         def ended(records: int, octets: int, seconds: float, complete: bool) -> None:
             self._counters.transfer("completed" if complete else "broken off")
@@ -138,9 +151,25 @@ class Requests:
                     seconds,
                 )
 
-        if delta is None:
-            return Transfer(axfr(served.zone, query, self._payload), started, ended)
-        return Transfer(ixfr(served.zone, delta, query, self._payload), started, ended)
+        messages = axfr(served.zone, query, self._payload)
+        if delta is not None:
+            messages = ixfr(served.zone, delta, query, self._payload)
+        return Transfer(messages if query.signer is None else _signed(messages, query.signer), started, ended)
+
+
+def log_distrusted(host: str, query: Query, fault: Fault) -> None:
+    """A request whose TSIG was not right, whatever it asked for."""
+    asked = f"{names.zone_text(query.qname)}/{type_to_text(query.qtype)}"
+    stranger_log.warning("client %s: '%s': TSIG refused: %s", host, asked, fault.reason)
+
+
+def _signed(messages: Iterator[Message], signer: Signer) -> Iterator[Message]:
+    """Every one of them (RFC 8945 §5.3.1 would allow 99 unsigned ones in between; nobody needs them)."""
+    for message in messages:
+        wire = signer.sign(message.wire, int(time.time()))
+        if len(wire) > MAX_TCP_OCTETS:  # one record that fills a message so that TSIG has no room; ends the transfer
+            raise ValueError(f"a message of {len(message.wire)} octets has no room for TSIG")
+        yield message._replace(wire=wire)
 
 
 def client(source: Source) -> str:
@@ -150,3 +179,7 @@ def client(source: Source) -> str:
 
 def _transfer_of(source: Source, query: Query) -> str:
     return f"{client(source)}: transfer of '{names.zone_text(query.qname)}/IN'"
+
+
+def _with_key(query: Query) -> str:
+    return "" if query.signer is None else f", key {key_text(query.signer.key.name)}"

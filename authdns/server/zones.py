@@ -88,7 +88,7 @@ class Zones:
         self._images = images
         self.states: dict[bytes, ZoneState] = {}
         self.rules: dict[bytes, tuple[Rule, ...]] = {}  # who may transfer each zone
-        self.all_rules: tuple[Rule, ...] = ()  # each network of them once
+        self.all_rules: tuple[Rule, ...] = ()  # each network with each key once
         self._publisher = publisher
         self._worker = worker
         self._loop = asyncio.get_running_loop()
@@ -142,9 +142,10 @@ class Zones:
             elif zone.file != state.configured.file:
                 state.files = FileSet()
             state.configured = zone
-            self.rules[apex] = tuple(Rule(rule.network, rule.why) for rule in zone.policy.allow_transfer)
+            self.rules[apex] = tuple(Rule(rule.network, rule.why, rule.key) for rule in zone.policy.allow_transfer)
         if self.rules != before:
-            self.all_rules = tuple({rule.network: rule for rules in self.rules.values() for rule in rules}.values())
+            of_all = (rule for rules in self.rules.values() for rule in rules)
+            self.all_rules = tuple({(rule.network, rule.key): rule for rule in of_all}.values())
         await self._in_worker(self._watch)
         return await self._in_worker(lambda: self._stale(everything))
 

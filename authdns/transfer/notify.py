@@ -3,6 +3,9 @@
 A machine without sockets: `zone_changed` starts it, `poll` gives the datagrams that are due, `receive` takes what came
 back and says what it meant, `deadline` says when to poll next. Zones and targets are independent of each other: a dead
 secondary delays nobody. A newer serial replaces the one that is still being sent.
+
+To a target with a key a NOTIFY is signed (RFC 8945), once for all attempts, so that whichever is answered can be
+verified. An answer that is not signed with that key is none: the NOTIFY goes on waiting.
 """
 
 import heapq
@@ -14,6 +17,8 @@ from enum import Enum
 from authdns.transfer.policy import Address
 from authdns.wire import name as names
 from authdns.wire.message import header
+from authdns.wire.query import Malformed, tsig_of_response
+from authdns.wire.tsig import Key, Signer, verify_response
 from authdns.wire.types import Class, Flag, Opcode, Rcode, Type, rcode_to_text
 from authdns.zone.zone import RRset
 
@@ -28,11 +33,13 @@ BATCH_PAUSE_SECONDS = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a NOTIFY goes. `label` is for people: the secondary's name or the NS name that led here."""
+    """Where a NOTIFY goes. `label` is for people: the secondary's name or the NS name that led here. With `key` it is
+    signed, and so must be the answer."""
 
     address: Address
     port: int
     label: str
+    key: Key | None = None
 
     def __str__(self) -> str:
         return f"{self.address}#{self.port}"
@@ -71,6 +78,15 @@ class Outcome:
     attempts: int
 
 
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """An answer that was not taken for one; `reason` is for a person."""
+
+    apex: bytes
+    target: Target
+    reason: str
+
+
 @dataclass(slots=True)
 class _Pending:
     target: Target
@@ -79,13 +95,16 @@ class _Pending:
     ident: int
     attempts: int
     due: float
+    wire: bytes = b""  # once it was sent
+    signer: Signer | None = None
 
 
 _Key = tuple[bytes, Address, int]  # apex, and where to
 
 
 class Notifier:
-    """All NOTIFYs under way. `new_id` gives unpredictable 16-bit message ids. Times are seconds of one clock."""
+    """All NOTIFYs under way. `new_id` gives unpredictable 16-bit message ids. Times are seconds of one clock;
+    `wall` is the time for TSIG, in seconds since 1970."""
 
     def __init__(self, new_id: Callable[[], int]) -> None:
         self._new_id = new_id
@@ -138,7 +157,7 @@ class Notifier:
             heapq.heappop(self._due)
         return None
 
-    def poll(self, now: float) -> tuple[list[Send], list[Outcome]]:
+    def poll(self, now: float, wall: int = 0) -> tuple[list[Send], list[Outcome]]:
         """The datagrams to send now, and those NOTIFYs that have been tried often enough."""
         sends: list[Send] = []
         outcomes: list[Outcome] = []
@@ -153,20 +172,24 @@ class Notifier:
             pending.due = now + TIMEOUTS_SECONDS[pending.attempts]
             pending.attempts += 1
             heapq.heappush(self._due, (pending.due, ident, key))
-            wire = notify_message(key[0], pending.soa, ident)
-            sends.append(Send(pending.target, wire, key[0], pending.serial, pending.attempts))
+            if not pending.wire:
+                pending.wire, pending.signer = _message(key[0], pending, wall)
+            sends.append(Send(pending.target, pending.wire, key[0], pending.serial, pending.attempts))
             if len(sends) == BATCH:
                 self._paused_until = now + BATCH_PAUSE_SECONDS
         return sends, outcomes
 
-    def receive(self, wire: bytes, address: Address, port: int) -> Outcome | None:
-        """An answer from the network. None if it belongs to no NOTIFY of ours (forged, late, malformed)."""
+    def receive(self, wire: bytes, address: Address, port: int, wall: int = 0) -> Outcome | Ignored | None:
+        """An answer from the network. None if it belongs to no NOTIFY of ours (forged, late, malformed), Ignored if it
+        seems to, but is not signed as it must be."""
         if len(wire) < 12 or not wire[2] & Flag.QR >> 8 or wire[2] >> 3 & 15 != Opcode.NOTIFY:
             return None
         key = self._by_answer.get((int.from_bytes(wire[:2], "big"), address, port))
         if key is None or not _question_fits(wire, key[0]):
             return None
         pending = self._pending[key]
+        if pending.signer is not None and (reason := _distrust(pending.signer, wire, wall)) is not None:
+            return Ignored(key[0], pending.target, reason)
         self._drop(key)
         rcode = wire[3] & 15
         return Outcome(
@@ -179,6 +202,23 @@ _MEANINGS: dict[int, Meaning] = {
     Rcode.NOTAUTH: Meaning.NOTAUTH,
     Rcode.REFUSED: Meaning.REFUSED,
 }
+
+
+def _message(apex: bytes, pending: _Pending, wall: int) -> tuple[bytes, Signer | None]:
+    wire = notify_message(apex, pending.soa, pending.ident)
+    if pending.target.key is None:
+        return wire, None
+    signer = Signer(pending.target.key, b"", wall)
+    return signer.sign(wire, wall), signer
+
+
+def _distrust(asked: Signer, wire: bytes, wall: int) -> str | None:
+    """Why the answer is not taken for genuine, if so."""
+    try:
+        fault = verify_response(asked, wire, tsig_of_response(wire), wall)
+    except Malformed as error:
+        return f"it cannot be read: {error}"
+    return None if fault is None else fault.reason
 
 
 def _question_fits(wire: bytes, apex: bytes) -> bool:
@@ -208,3 +248,11 @@ def outcome_text(outcome: Outcome) -> str:
         said = f"no answer after {outcome.attempts} attempts"
     zone = names.zone_text(outcome.apex)
     return f"zone {zone}/IN: notify to {outcome.target} ({outcome.target.label}): {said} (serial {outcome.serial})"
+
+
+def ignored_text(ignored: Ignored) -> str:
+    """`zone example.com/IN: notify to 192.0.2.1#53 (two): an answer is ignored: it is not signed`."""
+    zone = names.zone_text(ignored.apex)
+    return (
+        f"zone {zone}/IN: notify to {ignored.target} ({ignored.target.label}): an answer is ignored: {ignored.reason}"
+    )

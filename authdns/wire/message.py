@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from authdns.wire import name as names
-from authdns.wire.query import HEADER_OCTETS, Edns, Tsig
+from authdns.wire.query import HEADER_OCTETS, Edns
 from authdns.wire.rdata import COMPRESSIBLE, NameLayout, name_at
-from authdns.wire.types import Class, Flag, Rcode, Type
+from authdns.wire.types import Flag, Rcode
 
 QUESTION = b""  # as an owner: the name that was asked for
 MOVED = b"\xff"  # in front of a name, where a label's length cannot be 255: what the question name has above its base
@@ -202,10 +202,9 @@ def simple_response(
     rcode: Rcode,
     edns: Edns | None,
     payload: int,
-    tsig: bytes = b"",
     options: bytes = b"",
 ) -> bytes:
-    """A response without records but OPT and TSIG: every refusal and error. `request` has at least 12 octets.
+    """A response without records but OPT: every refusal and error. `request` has at least 12 octets.
 
     The opcode is copied from the request (RFC 1035 §4.1.1); RD and CD are as well (ibid., RFC 4035 §3.1.6), but mean
     something in QUERY only. RA stays clear.
@@ -214,20 +213,5 @@ def simple_response(
     flags = asked & 0x7800 or asked & (Flag.RD | Flag.CD)
     flags |= Flag.QR
     opt = b"" if edns is None else opt_record(payload, rcode, edns.dnssec_ok, options)
-    counts = (bool(question) + 0, 0, 0, bool(opt) + bool(tsig))
-    return header(request[:2], flags, rcode, counts) + question + opt + tsig
-
-
-def tsig_refusal(tsig: Tsig, error: Rcode) -> bytes:
-    """The unsigned TSIG record that says why (RFC 8945 §5.2.1): no MAC, the request's time."""
-    rdata = (
-        tsig.algorithm
-        + tsig.time_signed.to_bytes(6, "big")
-        + tsig.fudge.to_bytes(2, "big")
-        + b"\0\0"
-        + tsig.original_id.to_bytes(2, "big")
-        + error.to_bytes(2, "big")
-        + b"\0\0"
-    )
-    fixed = Type.TSIG.to_bytes(2, "big") + Class.ANY.to_bytes(2, "big") + b"\0\0\0\0"
-    return tsig.key + fixed + len(rdata).to_bytes(2, "big") + rdata
+    counts = (bool(question) + 0, 0, 0, bool(opt) + 0)
+    return header(request[:2], flags, rcode, counts) + question + opt

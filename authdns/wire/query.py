@@ -9,6 +9,7 @@ not forbid it, BIND and dnspython do it). The names of IXFR's SOA in the authori
 from dataclasses import dataclass
 
 from authdns.wire import name as names
+from authdns.wire.tsig import Signer, Tsig
 from authdns.wire.types import Class, Flag, Opcode, Rcode, Type
 
 HEADER_OCTETS = 12
@@ -43,21 +44,11 @@ class Edns:
 
 
 @dataclass(frozen=True, slots=True)
-class Tsig:
-    """A TSIG record (RFC 8945 §4.2) as far as refusing it needs: names lower-case, times in seconds."""
-
-    key: bytes
-    algorithm: bytes
-    time_signed: int
-    fudge: int
-    original_id: int
-
-
-@dataclass(frozen=True, slots=True)
 class Query:
     """A well-formed request. `qname` is lower-case; `question` is the question section as it was spelled.
 
-    Both are b"" where an opcode other than QUERY and NOTIFY came without a question.
+    Both are b"" where an opcode other than QUERY and NOTIFY came without a question. `signer` is not what was read but
+    what was found out: `tsig` is genuine, and the response is to be signed by it.
     """
 
     id: int
@@ -70,6 +61,7 @@ class Query:
     edns: Edns | None
     tsig: Tsig | None
     ixfr_serial: int | None
+    signer: Signer | None = None
 
 
 class Malformed(Exception):
@@ -124,6 +116,14 @@ def parse_query(wire: bytes) -> Query:
     return Query(ident, flags, opcode, question, qname, qtype, qclass, edns, tsig, ixfr_serial)
 
 
+def tsig_of_response(wire: bytes) -> Tsig | None:
+    """TSIG of what answers a NOTIFY, at least 12 octets: the same form, but an error may lack the question (NSD's do).
+    Raises Malformed."""
+    if wire[4:10] == bytes(6):
+        return _read_additional(wire, HEADER_OCTETS, int.from_bytes(wire[10:12], "big"), b"")[1]
+    return parse_query(wire).tsig
+
+
 def _without_question(wire: bytes, end: int, arcount: int) -> Malformed:
     try:
         edns, tsig = _read_additional(wire, end, arcount, b"")
@@ -156,7 +156,7 @@ def _read_additional(wire: bytes, end: int, arcount: int, question: bytes) -> tu
         if rrtype == Type.OPT and edns is None:
             edns = _read_opt(wire, start, owner_end, rdata, question)
         elif rrtype == Type.TSIG:
-            tsig = _read_tsig(owner, wire[owner_end : owner_end + 8], rdata, question, edns)
+            tsig = _read_tsig(owner, start, wire[owner_end : owner_end + 8], rdata, question, edns)
         else:
             raise Malformed("an additional record that is neither the one OPT nor TSIG", question, edns)
     if end != len(wire):
@@ -181,7 +181,7 @@ def _read_opt(wire: bytes, start: int, owner_end: int, rdata: bytes, question: b
     return edns
 
 
-def _read_tsig(owner: bytes, fixed: bytes, rdata: bytes, question: bytes, edns: Edns | None) -> Tsig:
+def _read_tsig(owner: bytes, start: int, fixed: bytes, rdata: bytes, question: bytes, edns: Edns | None) -> Tsig:
     if int.from_bytes(fixed[2:4], "big") != Class.ANY or fixed[4:8] != b"\0\0\0\0":
         raise Malformed("TSIG has class ANY and TTL 0", question, edns)
     algorithm_end = _name_end(rdata, 0, question, edns)
@@ -197,6 +197,10 @@ def _read_tsig(owner: bytes, fixed: bytes, rdata: bytes, question: bytes, edns: 
         time_signed=int.from_bytes(rdata[algorithm_end : algorithm_end + 6], "big"),
         fudge=int.from_bytes(rdata[algorithm_end + 6 : algorithm_end + 8], "big"),
         original_id=int.from_bytes(rdata[mac_end : mac_end + 2], "big"),
+        mac=rdata[mac_at:mac_end],
+        error=int.from_bytes(rdata[mac_end + 2 : mac_end + 4], "big"),
+        other=rdata[other_at:],
+        begins_at=start,
     )
 
 

@@ -77,7 +77,6 @@ class Rcode(IntEnum):
     YXDOMAIN = 6
     NOTAUTH = 9
     BADVERS = 16
-    BADKEY = 17  # a TSIG error, never in a header
     BADCOOKIE = 23
 
 

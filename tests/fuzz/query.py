@@ -2,10 +2,13 @@
 
 Checked: no exception; the invariants of every answer; that dnspython and dnslib can read it; that what is well-formed
 to us is well-formed to dnspython and means the same, and the other way round; that bits without a meaning (Z in a
-query) change nothing, which compares the short way of `respond` with the ladder.
+query) change nothing, which compares the short way of `respond` with the ladder; and that the same packet, signed, has
+a response that is signed wherever there is room.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import dns.exception
 import dns.message
@@ -13,8 +16,9 @@ import dns.rcode
 import dnslib
 
 from authdns.answer.executor import ServedZone
-from authdns.answer.respond import Responder
-from authdns.wire.query import MAX_OPTIONS, Malformed, Query, parse_query
+from authdns.answer.respond import NANOSECONDS, Responder
+from authdns.wire.query import MAX_OPTIONS, Malformed, Query, parse_query, tsig_of_response
+from authdns.wire.tsig import ALGORITHMS, Key, Signer, verify_response
 from authdns.wire.types import Class, Opcode, Rcode, Type
 from tests.fuzz.invariants import HEADER_OCTETS, Violation, check_answer, is_request, name_end
 from tests.fuzz.zones import responder, table
@@ -22,6 +26,9 @@ from tests.fuzz.zones import responder, table
 TC, Z = 0x02, 0x40
 MAX_READ = 100_000  # answers that were read once are not read again, apart from their ids
 PRIVATE_OPTION = b"\xfd\xe9"
+
+KEY = Key(b"\3key\7example\0", ALGORITHMS["hmac-sha256"], bytes(32))
+NOW = 1_800_000_000
 
 _read: set[bytes] = set()
 
@@ -40,6 +47,7 @@ def check(packet: bytes) -> str:
         if answers(responder(tcp=False), unusual, False) != udp:
             raise Violation(f"Z changes the answer\nrequest {packet.hex()}")
     compare_with_dnspython(packet)
+    check_signed(packet)
     return f"rcode {udp[-1][3] & 15}"
 
 
@@ -61,6 +69,43 @@ def answers(to: Responder, packet: bytes, tcp: bool) -> list[bytes]:
         check_answer(packet, each, tcp=tcp)
         read(each)
     return found
+
+
+def check_signed(packet: bytes) -> None:
+    """The packet with our TSIG behind it, if it is a request that can have one."""
+    try:
+        query = parse_query(packet)
+    except Malformed:
+        return
+    if query.opcode not in (Opcode.QUERY, Opcode.NOTIFY) or query.tsig is not None or len(packet) > 65000:
+        return
+    for tcp in (False, True):
+        asked = Signer(KEY, b"", NOW)
+        request = asked.sign(packet, NOW)
+        to = responder(tcp=tcp)
+        to.keys = {KEY.name: KEY}
+        response = to.respond(request, "192.0.2.1", NOW * NANOSECONDS)
+        if isinstance(response, Query):
+            if response.signer is None:
+                raise Violation(f"handed back without the proof: {request.hex()}")
+            response = to.refuse(request, response, Rcode.REFUSED)
+        if response is None:
+            raise Violation(f"no answer to {request.hex()}")
+        check_answer(request, response, tcp=tcp)
+        if verify_own(asked, response):
+            continue
+        if tcp or not response[2] & TC or len(query.question) < 128:
+            raise Violation(f"not signed, or wrongly\nrequest {request.hex()}\nanswer {response.hex()}")
+
+
+def verify_own(asked: Signer, response: bytes) -> bool:
+    """Whether the TSIG at the end of the response is genuine."""
+    begins_at = response.rfind(KEY.name + b"\0\xfa\0\xff\0\0\0\0")
+    if begins_at < 0:
+        return False
+    alone = response[:2] + bytes(8) + b"\0\1" + response[begins_at:]
+    tsig = tsig_of_response(alone)
+    return tsig is not None and verify_response(asked, response, replace(tsig, begins_at=begins_at), NOW) is None
 
 
 def read(answer: bytes, *, with_dnslib: bool = True) -> None:

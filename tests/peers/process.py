@@ -46,17 +46,27 @@ class Endpoint(NamedTuple):
         return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
 
 
+class TsigKey(NamedTuple):
+    """A key of TSIG, the secret in base64."""
+
+    name: str
+    secret: str
+    algorithm: str = "hmac-sha256"
+
+
 @dataclass(frozen=True)
 class Zone:
     """A zone that a server serves: from `file`, or transferred from `primary`; exactly one of the two is given.
 
-    For `Unbound`, `primary` is the server to ask for names in the zone.
+    With `key`, BIND, NSD and Knot sign what they ask the primary, and take its NOTIFY only if it is signed. For
+    `Unbound`, `primary` is the server to ask for names in the zone.
     """
 
     name: str  # without the final dot
     file: Path | None = None
     primary: Endpoint | None = None
     notify: tuple[Endpoint, ...] = ()
+    key: TsigKey | None = None
 
     def __post_init__(self) -> None:
         if (self.file is None) == (self.primary is None):
@@ -133,6 +143,11 @@ class NameServer(ABC):
     @abstractmethod
     def command(self) -> list[str]:
         """The command that runs the server in the foreground."""
+
+    @property
+    def keys(self) -> list[TsigKey]:
+        """Of all zones, each once."""
+        return list(dict.fromkeys(zone.key for zone in self.zones if zone.key is not None))
 
     @property
     def address(self) -> str:

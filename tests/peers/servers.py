@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from tests.peers.process import Endpoint, NameServer, Zone, runnable
+from tests.peers.process import Endpoint, NameServer, TsigKey, Zone, runnable
 
 LOOPBACK = ("127.0.0.1", "::1")  # not all of 127.0.0.0/8: 127.0.0.2 is the stranger in the tests
 
@@ -40,8 +40,11 @@ class Bind(NameServer):
             zone-statistics none;
             """
         silence = "logging { category default { null; }; category unmatched { null; }; };" if self.quiet else ""
+        keys = "".join(
+            f'key "{key.name}" {{ algorithm {key.algorithm}; secret "{key.secret}"; }};\n' for key in self.keys
+        )
         zones = "\n".join(self._zone(zone) for zone in self.zones)
-        text = f"options {{{options}}};\ncontrols {{ }};\n{silence}\n{zones}\n"
+        text = f"options {{{options}}};\ncontrols {{ }};\n{silence}\n{keys}{zones}\n"
         (self.folder / "named.conf").write_text(text)
 
     def _zone(self, zone: Zone) -> str:
@@ -49,7 +52,8 @@ class Bind(NameServer):
         if zone.file is not None:
             return f'zone "{zone.name}" {{ type primary; file "{zone.file}"; also-notify {{ {notify}}}; }};'
         assert zone.primary is not None
-        primary = f"{zone.primary.address} port {zone.primary.port};"
+        key = f' key "{zone.key.name}"' if zone.key else ""
+        primary = f"{zone.primary.address} port {zone.primary.port}{key};"
         return (
             f'zone "{zone.name}" {{ type secondary; file "{zone.name}.copy"; masterfile-format text; '
             f"primaries {{ {primary} }}; also-notify {{ {notify}}}; }};"
@@ -89,18 +93,23 @@ class Nsd(NameServer):
         remote-control:
             control-enable: no
         """
+        keys = "".join(
+            f'key:\n    name: {key.name}\n    algorithm: {key.algorithm}\n    secret: "{key.secret}"\n'
+            for key in self.keys
+        )
         zones = "\n".join(self._zone(zone) for zone in self.zones)
-        (self.folder / "nsd.conf").write_text(server + "\n" + zones + "\n")
+        (self.folder / "nsd.conf").write_text(server + "\n" + keys + zones + "\n")
 
     def _zone(self, zone: Zone) -> str:
         lines = ["zone:", f"    name: {zone.name}"]
         lines += [f"    provide-xfr: {network} NOKEY" for network in LOOPBACK]
         lines += [f"    notify: {each.address}@{each.port} NOKEY" for each in zone.notify]
         if zone.primary is not None:
+            key = zone.key.name if zone.key else "NOKEY"
             lines += [
                 f"    zonefile: {self.folder}/{zone.name}.copy",
-                f"    request-xfr: {zone.primary.address}@{zone.primary.port} NOKEY",
-                f"    allow-notify: {zone.primary.address} NOKEY",
+                f"    request-xfr: {zone.primary.address}@{zone.primary.port} {key}",
+                f"    allow-notify: {zone.primary.address} {key}",
             ]
         else:
             lines.append(f"    zonefile: {zone.file}")
@@ -117,9 +126,12 @@ class Knot(NameServer):
 
     def write_configuration(self) -> None:
         remotes: dict[Endpoint, str] = {}
+        signed: dict[Endpoint, TsigKey] = {}
         for zone in self.zones:
             for each in (*zone.notify, *((zone.primary,) if zone.primary else ())):
                 remotes.setdefault(each, f"remote{len(remotes)}")
+            if zone.primary is not None and zone.key is not None:
+                signed[zone.primary] = zone.key
         text = f"""server:
     rundir: "{self.folder}"
     listen: {self.address}@{self.port}
@@ -129,7 +141,7 @@ class Knot(NameServer):
 log:
   - target: stderr
     any: {"error" if self.quiet else "info"}
-database:
+{self._keys()}database:
     storage: "{self.folder}/database"
     journal-db-max-size: 64M
     timer-db-max-size: 16M
@@ -142,7 +154,7 @@ acl:
   - id: notify
     address: [{", ".join(LOOPBACK)}]
     action: notify
-{self._remotes(remotes)}
+{self._notify_with_keys()}{self._remotes(remotes, signed)}
 template:
   - id: default
     storage: "{self.folder}"
@@ -155,11 +167,22 @@ zone:
         text += "\n".join(self._zone(zone, remotes) for zone in self.zones)
         (self.folder / "knot.conf").write_text(text + "\n")
 
+    def _keys(self) -> str:
+        lines = [f"  - id: {key.name}\n    algorithm: {key.algorithm}\n    secret: {key.secret}\n" for key in self.keys]
+        return "".join(["key:\n", *lines]) if lines else ""
+
+    def _notify_with_keys(self) -> str:
+        rest = f"    address: [{', '.join(LOOPBACK)}]\n    action: notify\n"
+        return "".join(f"  - id: notify-{key.name}\n    key: {key.name}\n{rest}" for key in self.keys)
+
     @staticmethod
-    def _remotes(remotes: dict[Endpoint, str]) -> str:
+    def _remotes(remotes: dict[Endpoint, str], signed: dict[Endpoint, TsigKey]) -> str:
         if not remotes:
             return ""
-        lines = [f"  - id: {name}\n    address: {each.address}@{each.port}" for each, name in remotes.items()]
+        lines = []
+        for each, name in remotes.items():
+            key = f"\n    key: {signed[each].name}" if each in signed else ""
+            lines.append(f"  - id: {name}\n    address: {each.address}@{each.port}{key}")
         return "\n".join(["remote:", *lines])
 
     @staticmethod
@@ -171,7 +194,7 @@ zone:
             lines += [
                 f"    file: {zone.name}.copy",
                 f"    master: {remotes[zone.primary]}",
-                "    acl: [transfer, notify]",
+                f"    acl: [transfer, {f'notify-{zone.key.name}' if zone.key else 'notify'}]",
             ]
         else:
             lines += [f'    file: "{zone.file}"', "    acl: [transfer]"]

@@ -24,6 +24,10 @@ secondaries:
     name: ns2.example.net
     transfer-from: [198.51.100.53, office]
     notify-to: [198.51.100.53, "198.51.100.54:5300"]
+  signing: {transfer-from: 198.51.100.77, key: transfer.example}
+keys:
+  transfer.example: {algorithm: hmac-sha512, secret: "AAECAwQFBgcICQoLDA0ODw=="}
+  Other: {secret-file: other.key}
 defaults:
   secondaries: [freedns]
   allow-transfer: []
@@ -38,6 +42,7 @@ zones:
   - folder: zones
     secondaries: [freedns]
   - glob: "/etc/authdns/z/*.db"
+    allow-transfer: [{address: office, key: other}, {key: transfer.example}]
 metrics: {listen: "127.0.0.1:9153"}
 log: {format: json, level: debug}
 history: {versions: 5, days: 0.5, megabytes: 1}

@@ -27,6 +27,80 @@ def rules(policy: ZonePolicy) -> list[tuple[str, str]]:
     return [(str(rule.network), rule.why) for rule in policy.allow_transfer]
 
 
+SECRET = bytes(range(16))
+SIGNED = """\
+keys:
+  Transfer.Example: {secret: "AAECAwQFBgcICQoLDA0ODw=="}
+  other: {algorithm: hmac-sha512, secret-file: /run/other}
+addresses: {office: [192.0.2.0/24, "2001:db8::/32"]}
+secondaries:
+  one: {transfer-from: [198.51.100.1, 198.51.100.2], key: transfer.example}
+zones:
+  - folder: z
+    secondaries: one
+    allow-transfer: [198.51.100.1, {address: office, key: other}, {key: OTHER}, {address: 192.0.2.9}]
+"""
+
+
+def test_keys_and_who_must_sign_with_them() -> None:
+    config = parse(SIGNED)
+    first, second = config.keys
+    assert first.key is not None
+    assert (first.key.name, first.key.secret) == (first.name, SECRET)
+    assert (first.name, first.algorithm.digest) == (b"\x08transfer\x07example\0", "sha256")
+    assert (second.name, second.algorithm.digest, second.key, second.secret_file) == (
+        b"\5other\0",
+        "sha512",
+        None,
+        "/run/other",
+    )
+    policy = config.zones[0].policy
+    assert [(str(rule.network), rule.key, rule.why) for rule in policy.allow_transfer] == [
+        ("198.51.100.1/32", first.name, "secondary one"),
+        ("198.51.100.2/32", first.name, "secondary one"),
+        ("198.51.100.1/32", None, "zones[0].allow-transfer"),
+        ("192.0.2.0/24", second.name, "addresses.office"),
+        ("2001:db8::/32", second.name, "addresses.office"),
+        ("None", second.name, "zones[0].allow-transfer"),
+        ("192.0.2.9/32", None, "zones[0].allow-transfer"),
+    ]
+    assert policy.secondaries[0].key == first.name
+
+
+def test_a_secret_file_may_be_a_credential_of_systemd() -> None:
+    for text in ("$CREDENTIALS_DIRECTORY/k", "${CREDENTIALS_DIRECTORY}/k"):
+        config = parse_config(
+            f"keys: {{k: {{secret-file: '{text}'}}}}".encode(),
+            path=PATH,
+            environ={**ENVIRON, "CREDENTIALS_DIRECTORY": "/run/credentials/authdns"},
+        )
+        assert config.keys[0].secret_file == "/run/credentials/authdns/k"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        SIGNED + "listen: 5",
+        SIGNED.replace("secret:", "secert:"),
+        SIGNED.replace("secret:", "secret :").replace("{secret :", "{algorithm: md5, secret :"),
+        SIGNED.replace('"AAE', '"!AAE'),
+        SIGNED.replace("{secret:", "").replace("}\n  other", "\n  other"),
+        SIGNED.replace('DA0ODw=="}', 'DA0ODw=="'),
+    ],
+)
+def test_no_problem_shows_a_secret(text: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse(text)
+    shown = "\n".join(map(str, caught.value.problems)) + repr(caught.value)
+    assert "AAECAwQF" not in shown
+    assert shown
+
+
+def test_a_config_does_not_show_its_secrets() -> None:
+    assert repr(SECRET)[2:-1] not in repr(parse(SIGNED))
+    assert "AAECAwQF" not in repr(parse(SIGNED))
+
+
 def test_every_key_of_the_grammar_is_read() -> None:
     config = parse(FULL)
     assert list(map(str, config.listen)) == ["127.0.0.1:5353", "[::1]:5353"]
@@ -45,7 +119,7 @@ def test_every_key_of_the_grammar_is_read() -> None:
     single, folder, glob = config.zones
     assert (single.zone, single.file) == (b"\x07example\x03com\0", "/etc/authdns/example.com.zone")
     assert (folder.folder, glob.glob) == ("/etc/authdns/zones", "/etc/authdns/z/*.db")
-    assert (str(single.where), single.where.path) == ("/etc/authdns/authdns.yaml:21:5", "zones[0]")
+    assert (str(single.where), single.where.path) == ("/etc/authdns/authdns.yaml:25:5", "zones[0]")
 
 
 def test_a_zone_policy_says_where_each_permission_comes_from() -> None:

@@ -1,5 +1,6 @@
 """The command line as a person uses it, mistakes included."""
 
+import base64
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from authdns.config import parse_config
 from authdns.control.cli import main
 
 Run = Callable[..., Result]
@@ -146,3 +148,24 @@ def test_a_signature_that_has_expired_is_warned_of(run: Run, tmp_path: Path) -> 
     rrsig = f"@ RRSIG SOA 13 2 60 20200201000000 20200101000000 4711 example.net. {'A' * 86}==\n"
     write(tmp_path, example_net=GOOD + rrsig)
     assert "expired on 2020-02-01" in run("check", "--zones", "zones").output
+
+
+def test_a_new_key_is_printed_for_everybody(run: Run) -> None:
+    first, second = (run("key", "generate", "Transfer.Example.") for _ in range(2))
+    assert first.exit_code == 0
+    assert first.stdout != second.stdout
+    for server in ("authdns", "BIND", "Knot DNS", "NSD", "PowerDNS"):
+        assert f"# {server} (" in first.stdout
+    ours = first.stdout[: first.stdout.index("# BIND")].replace("ADDRESS-OF-SECONDARY", "192.0.2.1")
+    config = parse_config(ours.encode(), path=Path("/etc/authdns.yaml"), environ={"HOME": "/home/ada"})
+    key = config.keys[0].key
+    assert key is not None
+    assert (str(key), key.algorithm.digest, len(key.secret)) == ("transfer.example", "sha256", 32)
+    assert first.stdout.count(base64.b64encode(key.secret).decode()) == 5
+    longest = run("key", "generate", "k", "--algorithm", "hmac-sha512")
+    assert "hmac-sha512" in longest.stdout
+
+
+def test_the_name_of_a_key_is_plain(run: Run) -> None:
+    for name in ("", "a b", 'x"y', "a;b", "*"):
+        assert run("key", "generate", name).exit_code == 2

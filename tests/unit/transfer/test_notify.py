@@ -11,8 +11,21 @@ import dns.rcode
 import dns.rdatatype
 import pytest
 
-from authdns.transfer.notify import BATCH, TIMEOUTS_SECONDS, Meaning, Notifier, Send, Target, outcome_text
+from authdns.transfer.notify import (
+    BATCH,
+    TIMEOUTS_SECONDS,
+    Ignored,
+    Meaning,
+    Notifier,
+    Outcome,
+    Send,
+    Target,
+    ignored_text,
+    outcome_text,
+)
 from authdns.wire import name as names
+from authdns.wire.query import parse_query
+from authdns.wire.tsig import ALGORITHMS, Key, Signer, TsigError, unsigned_refusal, verify, with_record
 from authdns.zone.zone import RRset, Zone
 from tests.unit.answer.zones import zone_from_text
 
@@ -59,7 +72,7 @@ def test_an_answer_ends_it(notifier: Notifier, soa: RRset) -> None:
     notifier.zone_changed(APEX, 7, soa, [ONE], 0.0)
     [send], _ = notifier.poll(0.0)
     outcome = notifier.receive(answer(send), ONE.address, ONE.port)
-    assert outcome is not None
+    assert isinstance(outcome, Outcome)
     assert outcome.meaning is Meaning.ACCEPTED
     assert outcome_text(outcome) == (
         "zone example.com/IN: notify to 192.0.2.1#53 (ns2.example.net): accepted (serial 7)"
@@ -83,7 +96,7 @@ def test_each_answer_has_its_meaning(notifier: Notifier, soa: RRset, rcode: int,
     wire = bytearray(answer(send))
     wire[3] = wire[3] & 0xF0 | rcode
     outcome = notifier.receive(bytes(wire), ONE.address, ONE.port)
-    assert outcome is not None
+    assert isinstance(outcome, Outcome)
     assert outcome.meaning is meaning
     assert words in outcome_text(outcome)
 
@@ -123,7 +136,7 @@ def test_a_newer_serial_replaces_the_one_under_way(notifier: Notifier, zone: Zon
     assert (new.serial, new.attempt) == (8, 1)
     assert notifier.receive(answer(old), ONE.address, ONE.port) is None
     outcome = notifier.receive(answer(new), ONE.address, ONE.port)
-    assert outcome is not None
+    assert isinstance(outcome, Outcome)
     assert outcome.serial == 8
 
 
@@ -177,3 +190,75 @@ def test_two_ids_that_collide_are_told_apart(soa: RRset) -> None:
     notifier.zone_changed(names.from_text("example.org."), 1, soa, [ONE], 0.0)
     sends, _ = notifier.poll(0.0)
     assert len({send.wire[:2] for send in sends}) == 2
+
+
+# Signed
+
+KEY = Key(b"\x08transfer\x07example\0", ALGORITHMS["hmac-sha256"], bytes(32))
+SIGNED = Target(ip_address("192.0.2.1"), 53, "signing", KEY)
+WALL = 1_800_000_000
+
+
+def verified(wire: bytes, wall: int = WALL) -> Signer:
+    tsig = parse_query(wire).tsig
+    assert tsig is not None
+    found = verify({KEY.name: KEY}, wire, tsig, wall)
+    assert isinstance(found, Signer)
+    return found
+
+
+def unsigned(send: Send, rcode: int = 0) -> bytes:
+    """An answer with the question alone."""
+    question = send.wire[12 : 12 + len(APEX) + 4]
+    return send.wire[:2] + bytes((0xA4, rcode)) + b"\0\1" + bytes(6) + question
+
+
+def test_a_notify_to_a_target_with_a_key_is_signed_once(notifier: Notifier, soa: RRset) -> None:
+    notifier.zone_changed(APEX, 7, soa, [SIGNED, OTHER], 0.0)
+    first, _ = notifier.poll(0.0, WALL)
+    by_target = {send.target: send.wire for send in first}
+    assert parse_query(by_target[OTHER]).tsig is None
+    assert verified(by_target[SIGNED]).key is KEY
+    again, _ = notifier.poll(TIMEOUTS_SECONDS[0], WALL + 2)
+    assert by_target[SIGNED] in {send.wire for send in again}
+
+
+def test_a_signed_answer_ends_it(notifier: Notifier, soa: RRset) -> None:
+    notifier.zone_changed(APEX, 7, soa, [SIGNED], 0.0)
+    [send], _ = notifier.poll(0.0, WALL)
+    wire = verified(send.wire).sign(unsigned(send, 9), WALL + 1)
+    outcome = notifier.receive(wire, ONE.address, 53, WALL + 1)
+    assert isinstance(outcome, Outcome)
+    assert outcome.meaning is Meaning.NOTAUTH
+    assert not notifier.waits_for(APEX)
+
+
+def test_any_other_answer_is_ignored_and_it_goes_on(notifier: Notifier, soa: RRset) -> None:
+    notifier.zone_changed(APEX, 7, soa, [SIGNED], 0.0)
+    [send], _ = notifier.poll(0.0, WALL)
+    plain = unsigned(send)
+    request = parse_query(send.wire).tsig
+    assert request is not None
+    other = Signer(Key(KEY.name, KEY.algorithm, b"x"), request.mac, WALL)
+    bad = {
+        "it is not signed": plain,
+        "it is not signed, and says BADKEY": with_record(plain, unsigned_refusal(request, TsigError.BADKEY)),
+        "the MAC is not that of key transfer.example": other.sign(plain, WALL),
+        "signed with key transfer.example, but its clock and ours differ by -900 s": verified(send.wire).sign(
+            plain, WALL - 900
+        ),
+        "it says BADTIME": verified(send.wire).refuse(plain, request, TsigError.BADTIME),
+        "it cannot be read": plain + b"x",
+        "it is not signed, and says BADSIG": with_record(
+            plain[:4] + bytes(8), unsigned_refusal(request, TsigError.BADSIG)
+        ),
+    }
+    for reason, wire in bad.items():
+        ignored = notifier.receive(wire, ONE.address, 53, WALL)
+        assert isinstance(ignored, Ignored)
+        said = "zone example.com/IN: notify to 192.0.2.1#53 (signing): an answer is ignored: "
+        assert ignored_text(ignored).startswith(said + reason)
+        assert notifier.waits_for(APEX)
+    genuine = notifier.receive(verified(send.wire).sign(plain, WALL), ONE.address, 53, WALL)
+    assert isinstance(genuine, Outcome)
+    assert genuine.meaning is Meaning.ACCEPTED

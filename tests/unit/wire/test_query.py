@@ -81,13 +81,16 @@ def test_options_up_to_a_limit() -> None:
     assert error.edns is not None
 
 
-def test_tsig_is_read_as_far_as_refusing_it_needs() -> None:
-    packet = query(edns=opt() + tsig(owner=b"\3KEY\xc0\x10", algorithm=b"\x0bHMAC-sha256\0", other=b"abc"), more=1)
+def test_tsig_is_read_whole() -> None:
+    record_of_tsig = tsig(owner=b"\3KEY\xc0\x10", algorithm=b"\x0bHMAC-sha256\0", mac=b"\1\2\3", other=b"abc")
+    packet = query(edns=opt() + record_of_tsig, more=1)
     found = parse_query(packet).tsig
     assert found is not None
     assert found.key == names.from_text("key.example.com.")
     assert found.algorithm == names.from_text("hmac-sha256.")
     assert (found.time_signed, found.fudge, found.original_id) == (1_700_000_000, 300, 0x1234)
+    assert (found.mac, found.error, found.other) == (b"\1\2\3", 0, b"abc")
+    assert packet[found.begins_at :] == record_of_tsig
 
 
 @pytest.mark.parametrize("cut", range(1, len(tsig()) - 5 - 10))
@@ -272,10 +275,13 @@ def check_tsig(theirs: dns.message.Message, ours: Query) -> None:
         assert isinstance(rdata, dns.rdtypes.ANY.TSIG.TSIG)
         assert theirs.tsig.name.canonicalize().to_wire() == ours.tsig.key
         assert rdata.algorithm.canonicalize().to_wire() == ours.tsig.algorithm
-        assert (rdata.time_signed, rdata.fudge, rdata.original_id) == (
+        assert (rdata.time_signed, rdata.fudge, rdata.mac, rdata.original_id, rdata.error, rdata.other) == (
             ours.tsig.time_signed,
             ours.tsig.fudge,
+            ours.tsig.mac,
             ours.tsig.original_id,
+            ours.tsig.error,
+            ours.tsig.other,
         )
 
 

@@ -29,9 +29,8 @@ def test_the_numbers_are_those_of_dnspython() -> None:
         assert int(dns.rdataclass.from_text(rrclass.name)) == rrclass
     for opcode in Opcode:
         assert int(dns.opcode.from_text(opcode.name)) == opcode
-    for rcode in set(Rcode) - {Rcode.BADKEY}:
+    for rcode in Rcode:
         assert int(dns.rcode.from_text(rcode.name)) == rcode
-    assert dns.rcode.to_text(dns.rcode.Rcode(Rcode.BADKEY), tsig=True) == "BADKEY"
     for flag in set(Flag):
         assert int(dns.flags.from_text(flag.name)) == flag
 
