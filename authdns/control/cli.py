@@ -9,6 +9,7 @@ import secrets
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from ipaddress import ip_address
 from pathlib import Path
 
 import click
@@ -24,6 +25,7 @@ from authdns.config import (
     load_config,
     parse_domain,
 )
+from authdns.control.explain import OPERATIONS, explain
 from authdns.control.key_snippets import snippets
 from authdns.server import log as logs
 from authdns.server.app import App
@@ -31,6 +33,7 @@ from authdns.server.files import list_folder, read_regular
 from authdns.server.guards import BadSecrets, read_secrets
 from authdns.server.keys import read_keys
 from authdns.server.listen import CannotStart
+from authdns.transfer.policy import Identity, plain
 from authdns.wire import name as names
 from authdns.wire.tsig import ALGORITHMS, DEFAULT_ALGORITHM, key_text
 from authdns.zone.printer import print_zone
@@ -126,6 +129,42 @@ def _left_out(config: Config) -> Iterator[Path]:
         except OSError:
             continue  # reported already
         yield from (Path(folder, name) for name in sorted(listed) if name.startswith("db.") or name.endswith(".db"))
+
+
+@main.command("explain")
+@click.argument("operation", type=click.Choice(OPERATIONS))
+@click.argument("zone_name", metavar="ZONE")
+@click.argument("address")
+@click.option("--key", "key_name", help="The name of the key of TSIG that it would be signed with.")
+@_config_option
+@_zones_option
+def explain_(
+    operation: str,
+    zone_name: str,
+    address: str,
+    key_name: str | None,
+    config_file: Path | None,
+    zones_folder: Path | None,
+) -> None:
+    """Say whether ADDRESS may do that with ZONE, and by which rule; if not, what to write, and exit with 1."""
+    config = _load(config_file, zones_folder, environ={"STATE_DIRECTORY": _NO_STATE, **os.environ})
+    try:
+        apex = parse_domain(zone_name).lower()
+        asker = plain(ip_address(address))
+        key_wire = None if key_name is None else parse_domain(key_name).lower()
+    except (BadValue, ValueError) as error:
+        raise click.UsageError(str(error)) from error
+    known = {each.name for each in config.keys}
+    if key_wire is not None and key_wire not in known:
+        named = ", ".join(sorted(map(key_text, known))) or "there is none"
+        raise click.UsageError(f"no key {key_name} is configured, its signature would be refused (known: {named})")
+    zones, problems = expand_zones(config, list_folder)
+    for problem in problems:
+        click.echo(str(problem), err=True)
+    allowed, lines = explain(config, zones.get(apex), operation, Identity(asker, key_wire))
+    for line in lines:
+        click.echo(line)
+    sys.exit(0 if allowed else 1)
 
 
 @main.group()

@@ -1,0 +1,74 @@
+"""Why somebody may do something, or may not, and what would change that: the decision that the server takes, in words.
+
+The server and this module ask the same `decide` with the same rules; nothing is decided here.
+"""
+
+from collections.abc import Iterator
+
+from authdns.config import Config, ConfiguredZone
+from authdns.transfer.policy import Decision, Identity, Rule, decide
+from authdns.wire.tsig import key_text
+
+OPERATIONS = ("axfr", "ixfr", "notify", "update", "query")
+
+
+def explain(config: Config, zone: ConfiguredZone | None, operation: str, who: Identity) -> tuple[bool, list[str]]:
+    """(whether it is allowed, lines to print). `zone` is the one that was named, None if there is none of that name."""
+    if zone is None:
+        return False, ["REFUSED: no such zone is configured (a transfer gets NOTAUTH)"]
+    if operation == "query":
+        return True, ["allowed: queries are answered for everybody", *_limits(config, who)]
+    if operation == "notify":
+        return False, ["NOTAUTH: this server is the primary of the zone; its zone file says what is new"]
+    if operation == "update":
+        return False, ["NOTIMP: zones are changed by their zone files, not by dynamic updates"]
+    rules = tuple(Rule(rule.network, rule.why, rule.key) for rule in zone.policy.allow_transfer)
+    decision = decide(rules, who)
+    if decision.allowed:
+        return True, [decision.reason]
+    return False, [f"REFUSED: {decision.reason}", "", *_remedy(zone, decision)]
+
+
+def _remedy(zone: ConfiguredZone, decision: Decision) -> Iterator[str]:
+    """What to paste so that it would be allowed."""
+    who, nearest = decision.identity, decision.nearest
+    if nearest is not None and nearest.key is not None and nearest.has_address(who.address):
+        yield f"Have it sign with key {key_text(nearest.key)} ({nearest.why}), or allow what it sends now:"
+    elif nearest is None:
+        yield "To allow it:"
+    else:
+        yield "To allow it as well:"
+    yield ""
+    yield f"    # {zone.entry}"
+    yield "    allow-transfer:"
+    yield from (f"      - {_as_written(rule)}" for rule in _own_rules(zone))
+    if who.key is None:
+        yield f'      - "{who.address}"'
+    else:
+        yield f'      - {{address: "{who.address}", key: {key_text(who.key)}}}'
+
+
+def _own_rules(zone: ConfiguredZone) -> Iterator[Rule]:
+    """Those that `allow-transfer` has now: without them a list in a zone would take the place of the defaults'."""
+    for rule in zone.policy.allow_transfer:
+        if not rule.why.startswith("secondary "):
+            yield Rule(rule.network, rule.why, rule.key)
+
+
+def _as_written(rule: Rule) -> str:
+    if rule.key is None:
+        return f'"{rule.network}"'
+    if rule.network is None:
+        return f"{{key: {key_text(rule.key)}}}"
+    return f'{{address: "{rule.network}", key: {key_text(rule.key)}}}'
+
+
+def _limits(config: Config, who: Identity) -> Iterator[str]:
+    limit = config.rate_limit
+    if limit is None:
+        return
+    exempt = next((network for network in limit.exempt if Rule(network, "").has_address(who.address)), None)
+    if exempt is not None:
+        yield f"no rate limit: {exempt} is exempt (rate-limit.exempt)"
+    else:
+        yield f"by UDP {limit.per_second} a second after {limit.burst} at once (rate-limit); then it is sent to TCP"

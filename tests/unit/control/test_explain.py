@@ -1,0 +1,132 @@
+"""`authdns explain`: what it says is what the server does, and what it says to write is what helps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+
+from authdns.config import Config, expand_zones, parse_config
+from authdns.control.cli import main
+from authdns.transfer.policy import Identity, Rule, decide
+from authdns.wire import name as names
+
+SECRET = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+TEXT = f"""\
+state: state
+keys:
+  ours: {{secret: "{SECRET}"}}
+  other: {{secret: "{SECRET}"}}
+secondaries:
+  near: {{name: ns2.example.net, transfer-from: 192.0.2.53}}
+  signed: {{name: ns3.example.net, transfer-from: 198.51.100.53, key: ours}}
+defaults:
+  allow-transfer: [203.0.113.0/24]
+zones:
+  - zone: example.com
+    file: example.com.zone
+    secondaries: [near, signed]
+  - zone: example.net
+    file: example.net.zone
+    allow-transfer: [{{address: 192.0.2.7, key: ours}}, {{key: other}}]
+  - zone: example.org
+    file: example.org.zone
+    allow-transfer: []
+"""
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "authdns.yaml").write_text(TEXT)
+
+    def call(*arguments: str) -> Result:
+        return CliRunner().invoke(main, ["explain", *arguments, "--config", "authdns.yaml"])
+
+    return call
+
+
+def decided(config: Config, zone: str, address: str, key: str | None) -> bool:
+    zones, _ = expand_zones(config, lambda folder: [])
+    rules = [Rule(rule.network, rule.why, rule.key) for rule in zones[names.from_text(zone)].policy.allow_transfer]
+    identity = Identity(ip_address(address), None if key is None else names.from_text(key))
+    return decide(rules, identity).allowed
+
+
+@pytest.mark.parametrize("zone", ["example.com", "example.net", "example.org"])
+@pytest.mark.parametrize("address", ["192.0.2.53", "198.51.100.53", "203.0.113.9", "192.0.2.7", "2001:db8::1"])
+@pytest.mark.parametrize("key", [None, "ours", "other"])
+def test_what_is_pasted_helps_and_takes_nothing_away(zone: str, address: str, key: str | None, run: Run) -> None:
+    arguments = ["axfr", zone, address, *(["--key", key] if key else [])]
+    result = run(*arguments)
+    before = parse_config(TEXT.encode(), path=Path("authdns.yaml"), environ={})
+    assert (result.exit_code == 0) == decided(before, zone, address, key)
+    if result.exit_code == 0:
+        assert result.stdout.startswith("allowed by ")
+        return
+    assert result.stdout.startswith("REFUSED: ")
+    text = yaml.safe_load(TEXT)
+    (entry,) = (each for each in text["zones"] if each["zone"] == zone)
+    entry.update(yaml.safe_load(result.stdout[result.stdout.index("    #") :]))
+    after = parse_config(yaml.safe_dump(text).encode(), path=Path("authdns.yaml"), environ={})
+    assert decided(after, zone, address, key)
+    for who in ("192.0.2.53", "198.51.100.53", "203.0.113.9", "192.0.2.7"):
+        for signed in (None, "ours", "other"):
+            if decided(before, zone, who, signed):
+                assert decided(after, zone, who, signed)
+
+
+def test_the_words(run: Run) -> None:
+    near = run("axfr", "example.com", "192.0.2.53")
+    assert near.stdout == "allowed by 192.0.2.53/32 (secondary near)\n"
+    unsigned = run("axfr", "EXAMPLE.com.", "198.51.100.53")
+    assert "it must be signed with key ours" in unsigned.stdout
+    assert "Have it sign with key ours (secondary signed), or allow what it sends now:" in unsigned.stdout
+    assert "authdns.yaml:" in unsigned.stdout
+    digit = run("ixfr", "example.com", "192.0.2.54")
+    assert "the nearest is 192.0.2.53/32 (secondary near)" in digit.stdout
+
+
+@pytest.mark.parametrize(
+    ("operation", "code", "says"),
+    [
+        ("query", 0, "answered for everybody"),
+        ("notify", 1, "NOTAUTH"),
+        ("update", 1, "NOTIMP"),
+    ],
+)
+def test_other_operations(operation: str, code: int, says: str, run: Run) -> None:
+    result = run(operation, "example.com", "192.0.2.9")
+    assert result.exit_code == code
+    assert says in result.stdout
+
+
+def test_the_rate_limit(run: Run) -> None:
+    assert "50 a second after 125 at once" in run("query", "example.com", "192.0.2.9").stdout
+    assert "127.0.0.0/8 is exempt" in run("query", "example.com", "127.0.0.1").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("axfr", "example.com", "192.0.2"), "192.0.2"),
+        (("axfr", "example..com", "192.0.2.1"), "example..com"),
+        (("axfr", "example.com", "192.0.2.1", "--key", "nobody"), "(known: other, ours)"),
+        (("delete", "example.com", "192.0.2.1"), "axfr"),
+    ],
+)
+def test_mistakes(arguments: tuple[str, ...], says: str, run: Run) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert says in result.stderr
+
+
+def test_a_zone_that_is_not_there(run: Run) -> None:
+    result = run("axfr", "example.edu", "192.0.2.1")
+    assert result.exit_code == 1
+    assert "no such zone" in result.stdout
