@@ -190,3 +190,18 @@ def test_a_reload_changes_keys(serve: Serve, tmp_path: Path) -> None:
     server.wait_for_log("key one: .*; the secret that was read before stays", since=mark)
     assert asked(new) == NOERROR
     assert base64.b64encode(new.secret).decode() not in server.log_text()
+
+
+def test_an_incremental_transfer_is_signed_too(serve: Serve, tmp_path: Path) -> None:
+    file = write_zone(tmp_path / "z.zone", 5, *hosts(50))
+    zone = {"zone": "z.example", "file": str(file), "allow-transfer": [{"key": "one"}], "notify-ns": False}
+    server = serve([zone], keys=KEYS)
+    write_zone(file, 6, *hosts(50), "new A 192.0.2.6")
+    server.wait_until_serving("z.example", 6)
+    wire, mac = signed(ixfr_question("z.example", 5), ONE)
+    with Tcp(server.endpoint) as tcp:
+        by_tcp = tcp.ask(wire).message()
+    for response in (over_udp(server.endpoint, wire), by_tcp):
+        message = dns.message.from_wire(response, keyring=theirs(ONE), request_mac=mac, one_rr_per_rrset=True)
+        assert message.had_tsig
+        assert [int(rrset.rdtype) for rrset in message.answer] == [6, 6, 6, 1, 6]
