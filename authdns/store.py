@@ -156,6 +156,10 @@ class Store:
             "INSERT OR REPLACE INTO contents (apex, serial, records) VALUES (?, ?, ?)", (apex, serial, records)
         )
 
+    def forget_content(self, apex: bytes) -> None:
+        """Something else keeps the zone."""
+        self._database.execute("DELETE FROM contents WHERE apex = ?", (apex,))
+
     def content(self, apex: bytes) -> tuple[int, bytes] | None:
         """(serial, records) as they were kept. For the thread that writes."""
         found: tuple[int, bytes] | None = self._database.execute(

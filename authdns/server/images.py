@@ -45,7 +45,7 @@ class Images:
 
     def make(self, served: ServedZone, files: FileSet, problems: Problems) -> ServedZone:
         """The zone with an image; as it is, with the reason in the log, if there can be none. A large zone is kept for
-        the next start, and is not held twice: its names are then read from the image."""
+        the next start if it was read from files, and is not held twice: its names are then read from the image."""
         zone = served.zone
         try:
             octets = write_image(zone)
@@ -54,11 +54,13 @@ class Images:
             log.error("zone %s/IN: Python answers for it, not the engine: %s", names.zone_text(zone.apex), error)
             return served
         if not is_large(zone):
+            self._path(zone.apex).unlink(missing_ok=True)  # of when it was larger
             served.image = image
             return served
         digest = served.digest or content_digest(zone)
         try:
-            self._keep(zone, octets, digest, files, problems)
+            if files.hashes:
+                self._keep(zone, octets, digest, files, problems)
         except OSError as error:
             log.warning(
                 "zone %s/IN: its image cannot be kept in %s: %s; the next start will take longer",

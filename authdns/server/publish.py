@@ -150,6 +150,8 @@ class Publisher:
             if self._keeps_large or not is_large(zone):
                 records = (record for owner, rrsets in zone.owners() for record in records_of(zone, owner, rrsets))
                 self._store.keep_content(apex, zone.soa.serial, pack(records))
+            else:
+                self._store.forget_content(apex)  # of when it was smaller
         except sqlite3.Error as error:
             log.error("cannot write %s: %s; secondaries will need whole transfers", self._store.path, error)
 

@@ -117,3 +117,21 @@ def test_what_cannot_be_restored_is_not_served(what: str, tmp_path: Path, file: 
         running.wait_for_log("what was published last cannot be restored: records are")
         running.wait_for_log("queries get SERVFAIL")
         assert rcode(over_udp(running.endpoint, question("www.example.com"))) == SERVFAIL
+
+
+def test_a_zone_that_was_small_and_one_that_was_large(tmp_path: Path) -> None:
+    """Neither what was kept of the small one nor of the large one is taken for what was published last."""
+    many = hosts(COMPILE_WHOLE_NAMES + 1)
+    file = write_zone(tmp_path / "zone", 1, "www A 192.0.2.1")
+    for serial, more in ((2, many), (3, [])):
+        with server(tmp_path, file) as running:
+            serves(running, f"192.0.2.{serial - 1}")
+            write_zone(file, serial, f"www A 192.0.2.{serial}", *more)
+            serves(running, f"192.0.2.{serial}")
+            wait_until(lambda: kept(tmp_path), "what is kept", SECONDS)
+            running.wait_for_log(f"loaded serial {serial}")
+        good = file.read_text()
+        spoil(file, "broken")
+        with server(tmp_path, file) as running:
+            serves(running, f"192.0.2.{serial}")
+        file.write_text(good)
