@@ -3,50 +3,15 @@
 A collector instead of prometheus-client's own counter objects, because one `inc()` there costs a third of an answer.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from authdns.figures import Source, TransportFigures
+
 _SIZE_BOUNDS = (64, 128, 256, 512, 1232, 4096, 16384, 65536)
-
-
-@dataclass(frozen=True, slots=True)
-class ZoneFigures:
-    """One zone as metrics show it. Times in seconds since 1970, 0 for never; `failed`: the last read was refused."""
-
-    name: str
-    serial: int | None
-    records: int
-    loaded_at: float
-    load_seconds: float
-    failed: bool
-    failed_at: float
-
-
-@dataclass(frozen=True, slots=True)
-class TransportFigures:
-    """`answers`: (rcode, type) -> number; `sizes`: responses in steps of `size_step` octets."""
-
-    transport: str
-    answers: Mapping[tuple[str, str], int]
-    sizes: list[int]
-    size_step: int
-
-
-class Source(Protocol):
-    """What the server shows when it is scraped. Called from the metrics server's thread."""
-
-    def transports(self) -> Iterable[TransportFigures]: ...
-
-    def zones(self) -> Iterable[ZoneFigures]: ...
-
-    def counts(self) -> Mapping[str, int]: ...
-
-    def outcomes(self) -> Mapping[str, Mapping[str, int]]: ...
 
 
 class _Collector(Collector):

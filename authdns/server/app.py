@@ -23,7 +23,7 @@ from authdns.answer.executor import ServedZone, ZoneTable
 from authdns.answer.limiter import Limited
 from authdns.answer.respond import NAMED_TYPES, SIZE_SHIFT, Chaos, Responder
 from authdns.config import Config, ConfigError, ConfigProblem, expand_zones, load_config
-from authdns.metrics import TransportFigures, ZoneFigures, serve_metrics
+from authdns.figures import TransportFigures, ZoneFigures
 from authdns.server import log as logs
 from authdns.server import systemd, udp
 from authdns.server.counters import Counters
@@ -105,7 +105,6 @@ class App:
         self._requests.history = store.history
         self._requests.rules = self._zones.rules
         self._requests.all_rules = lambda: self._zones.all_rules
-        self._start_metrics()
         self._remember_config_file()
         stale = await self._zones.notice()
         # Not before every zone is known: for one that is not, its parent would answer, or a refusal.
@@ -124,7 +123,10 @@ class App:
 
     async def _look_after_zones(self, stale: list[bytes]) -> None:
         """The first reading of all zones, then every change, for ever."""
-        await self._zones.load(stale)
+        loading = asyncio.create_task(self._zones.load(stale))
+        await asyncio.sleep(0)  # so that the zones are being read while what metrics need is imported
+        self._start_metrics()
+        await loading
         self._log_ready()
         systemd.notify("READY=1", self._environ)
         gc.freeze()
@@ -204,6 +206,8 @@ class App:
         endpoint = self._config.metrics
         if endpoint is None:
             return
+        from authdns.metrics import serve_metrics  # an HTTP server and its libraries: no answer waits for them
+
         try:
             serve_metrics(self, str(endpoint.host), endpoint.port)
         except OSError as error:  # no reason not to serve DNS
@@ -286,7 +290,7 @@ class App:
         self._counters.failed += 1
         fault_log.exception("%s: a request raised an error; it was: %s", client(source), request[:512].hex())
 
-    # metrics.Source; called from another thread, so everything is copied before it is walked.
+    # figures.Source; called from another thread, so everything is copied before it is walked.
 
     def transports(self) -> Iterable[TransportFigures]:
         for transport, responder in (("udp", self._udp), ("tcp", self._tcp)):
