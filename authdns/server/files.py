@@ -7,6 +7,7 @@ at the time. A changed signature only makes it worth reading again; a changed ha
 import hashlib
 import os
 import stat
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 MAX_FILE_OCTETS = 1 << 30
@@ -38,6 +39,22 @@ class FileSet:
         content = read_regular(path)
         self.hashes[path] = _digest(content)
         return content
+
+    def are_still(self, files: Iterable[tuple[str, Signature, bytes]]) -> bool:
+        """Whether these files, each with its signature and content hash, are as they were; then they count as loaded.
+        Reads what was touched."""
+        for path, before, digest in files:
+            now = signature(path)
+            if now is not None and now == before:
+                self.signatures[path], self.hashes[path] = now, digest
+                continue
+            try:
+                self.load(path)
+            except OSError:
+                return False
+            if self.hashes[path] != digest:
+                return False
+        return True
 
     def touched(self) -> bool:
         """True if some file's signature is another than when it was read, or it is there but could not be read."""

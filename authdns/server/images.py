@@ -2,15 +2,14 @@
 neither read nor compile a zone whose files are the same.
 
 A kept image is a file of its own: a head, the image, and what else the Zone holds. It is taken only if this very
-program made it, no octet of it is damaged, and every file that the zone was read from has the same content as then. In
-all other cases the zone is read: a kept image is never needed.
+program made it, no octet of it is damaged, and no file that the zone was read from has changed (server/files). In all
+other cases the zone is read: a kept image is never needed.
 """
 
 import hashlib
 import os
 import sys
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from mmap import MAP_POPULATE, MAP_PRIVATE, PROT_READ, mmap
@@ -73,7 +72,7 @@ class Images:
     def find(self, apex: bytes, path: str) -> tuple[FileSet, ServedZone, Problems] | None:
         """What was kept of a zone, if the zone file at `path` and all that it includes are the same."""
         files = FileSet()
-        found = self._kept(apex, lambda plain: plain["path"] == path and _are_same(files, plain["hashes"]))
+        found = self._kept(apex, lambda plain: plain["path"] == path and files.are_still(plain["files"]))
         if found is None:
             return None
         served, plain = found
@@ -98,15 +97,11 @@ class Images:
             if len(rest) != rest_octets or self._engine.checksum(rest) != rest_sum:
                 raise ValueError("the end is not what was written")
             plain = packed.unpack(rest)
-            if plain["zone"]["apex"] != apex:
+            if plain["zone"]["apex"] != apex or not wanted(plain):
                 return None
-            with ThreadPoolExecutor(1) as pool:  # each takes some hundredths of a second for a million records
-                is_wanted = pool.submit(wanted, plain)
-                if self._engine.checksum(image) != image_sum:
-                    raise ValueError("the image is not what was written")
-                loaded = self._engine.load(image)
-            if not is_wanted.result():
-                return None
+            if self._engine.checksum(image) != image_sum:
+                raise ValueError("the image is not what was written")
+            loaded = self._engine.load(image)
             return _on_image(packed.unpack_zone(plain["zone"], ImageNames(loaded)), loaded, plain["digest"]), plain
         except FileNotFoundError:
             return None
@@ -126,7 +121,7 @@ class Images:
     def _keep(self, zone: Zone, octets: memoryview, digest: bytes, files: FileSet, problems: Problems) -> None:
         plain = {
             "path": next(iter(files.signatures)),
-            "hashes": list(files.hashes.items()),
+            "files": [(path, files.signatures[path], digest) for path, digest in files.hashes.items()],
             "zone": packed.pack_zone(zone),
             "digest": digest,
             "problems": packed.pack_problems(problems),
@@ -173,14 +168,6 @@ def _on_image(zone: Zone, image: Image, digest: bytes) -> ServedZone:
     served.image = image
     served.digest = digest
     return served
-
-
-def _are_same(files: FileSet, hashes: list[tuple[str, bytes]]) -> bool:
-    """Whether all files have these contents; `files` has read them then."""
-    with suppress(OSError):
-        for path, _ in hashes:
-            files.load(path)
-    return files.hashes == dict(hashes)
 
 
 def _maker() -> bytes:
