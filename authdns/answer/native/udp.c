@@ -6,12 +6,10 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/time.h>
 #include <sys/uio.h>
 #include <time.h>
 
 enum {
-    WAIT_MICROSECONDS = 200000, /* at most, before it looks whether it is to stop */
     STRIDE = RECEIVE_OCTETS + 64 /* buffers a power of two apart would share the same few lines of the cache */
 };
 
@@ -251,7 +249,7 @@ static void *serve(void *argument) {
     while (__atomic_load_n(&worker->running, __ATOMIC_ACQUIRE)) {
         int received = recvmmsg(worker->socket, batch->received, BATCH, MSG_WAITFORONE, NULL);
         if (received <= 0)
-            continue; /* nothing for a while, or an ICMP error about an earlier answer */
+            continue; /* an ICMP error about an earlier answer, or the end */
         respond_to_all(worker, batch, (unsigned)received);
         clear(batch, (unsigned)received, worker->wildcard);
     }
@@ -259,10 +257,7 @@ static void *serve(void *argument) {
 }
 
 int worker_start(struct worker *worker) {
-    struct timeval wait = {.tv_usec = WAIT_MICROSECONDS};
     sigset_t all, before;
-    if (setsockopt(worker->socket, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait) < 0)
-        return errno;
     struct batch *batch = worker->batch = calloc(1, sizeof *batch);
     if (!batch)
         return ENOMEM;
@@ -290,6 +285,9 @@ void worker_stop(struct worker *worker) {
     if (!worker->running)
         return;
     __atomic_store_n(&worker->running, 0, __ATOMIC_RELEASE);
+    /* Linux says that an unconnected socket cannot be shut down, but wakes whoever waits for it. (A limit for the time to
+     * wait would do as well, and set a timer for each wait.) */
+    shutdown(worker->socket, SHUT_RD);
     pthread_join(worker->thread, NULL);
     free(worker->batch);
 }
