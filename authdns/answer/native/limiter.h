@@ -33,7 +33,8 @@ struct limiter {
     unsigned slip; /* every so many limited queries one is answered with TC; 0: none */
     int log_only;
     /* 16 bits that tell prefixes apart, and 48 bits of time: the sum of what is ahead. Threads write it as they come; an
-     * update that is lost is one response too many. */
+     * update that is lost is one response too many. A bucket that is full of busy prefixes forgets the least busy: with
+     * some 200,000 of them, a source two of whose prefixes share a bucket may be limited by its others only. */
     _Alignas(64) uint64_t table[LIMITER_BUCKETS][BUCKET_ENTRIES];
 };
 
