@@ -15,8 +15,9 @@ SETTINGS = """\
 Settings: one server core, one generator core, one worker. BIND: -n 1, minimal-responses no-auth, rrset-order none, no
 statistics, logging to null. NSD: server-count 1, verbosity 0, minimal-responses (which leaves out the addresses of MX
 targets too; otherwise every answer carries the zone's NS set). Knot: one worker of each kind, logs errors only.
-authdns: engine native with workers 1, and engine python; without metrics, else as by default, so its rate limit is on,
-but loopback is exempt. Elsewhere rate limiting is off; query logs and control channels are off everywhere. Transfers: loopback, no TSIG.
+authdns: engine native with workers 1, and engine python; without metrics, else as by default: its rate limit is on, but
+loopback is exempt. Elsewhere rate limiting is off; query logs and control channels are off everywhere. Transfers:
+loopback, no TSIG.
 
 CPU: user and system time of all processes and threads of the server, from /proc, in steps of 10 ms; how it divides into
 user and system the kernel only samples, so in short rounds just the total means something. The floor receives batches
