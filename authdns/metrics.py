@@ -80,6 +80,8 @@ _HELP = {
     "tcp_over_time": "TCP connections closed because their client took too much of the server's time",
     "transfers": "Zone transfers asked for, by outcome",
     "notifies": "NOTIFYs sent, by outcome",
+    "incoming_transfers": "Attempts to transfer a secondary zone from a primary, by what came of it",
+    "incoming_notifies": "NOTIFYs received, by outcome",
     "cookies": "Requests with a DNS cookie: a valid one, a client cookie alone (new), one that is not valid",
     "rate_limited": "Queries over the rate limit: answered with TC (truncated), dropped, or only counted (logged)",
 }

@@ -1,10 +1,12 @@
 """What must survive a restart: one SQLite file in the state folder.
 
 What was last served of each zone, so that a secondary hears of a serial that rose while the server was down, and a
-forgotten serial is noticed across restarts; its records, for a start at which the zone file is broken; and its history,
-what changed from version to version, for IXFR. One thread writes, and a second connection reads, for another thread. A
-damaged file is set aside and begun anew: everything in it
-can be found out again.
+forgotten serial is noticed across restarts; its records, for a start at which the zone file is broken; its history,
+what changed from version to version, for IXFR; and until when a secondary zone may be served.
+
+A commit survives the end of this process at any moment (of the machine too, but for the last moments before it:
+synchronous=NORMAL). One thread writes, and a second connection reads, for another thread. A damaged file is set aside
+and begun anew: everything in it can be found out again.
 """
 
 import errno
@@ -37,6 +39,13 @@ CREATE TABLE IF NOT EXISTS contents (
     serial INTEGER NOT NULL,
     records BLOB NOT NULL
 );
+CREATE TABLE IF NOT EXISTS leases (
+    apex BLOB PRIMARY KEY,
+    at INTEGER NOT NULL,
+    seconds REAL NOT NULL,
+    boot TEXT NOT NULL,
+    since_boot REAL NOT NULL
+) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS history_of ON history (apex, number);
 """
 
@@ -48,6 +57,25 @@ class Served:
     serial: int
     digest: bytes
     announced: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A secondary zone may be served for `seconds` from the moment at which its primary confirmed it. That moment in
+    two clocks: `at` in seconds since 1970, `since_boot` in seconds after the start of the machine that `boot` names."""
+
+    at: int
+    seconds: float
+    boot: str
+    since_boot: float
+
+    def left(self, now: "Lease") -> float:
+        """How many seconds of it are left `now`. The clock of one run of the machine is never set. After another start
+        of it there is the time of day alone; if that went back, nobody knows how long it has been, and the lease is
+        over: a clock that is set back prolongs no zone's life."""
+        if self.boot and self.boot == now.boot:
+            return self.seconds - (now.since_boot - self.since_boot)
+        return self.seconds - (now.at - self.at) if now.at >= self.at else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +145,7 @@ class Store:
         """What changed between two versions; what is more than is to be kept is forgotten, oldest first. `now` in
         seconds since 1970."""
         database = self._database
-        with self._transaction():
+        with self.transaction():
             database.execute(
                 "INSERT INTO history (apex, before, after, at, delta) VALUES (?, ?, ?, ?, ?)",
                 (apex, *serials, now, delta),
@@ -136,12 +164,13 @@ class Store:
         """It does not lead to what is served now."""
         self._database.execute("DELETE FROM history WHERE apex = ?", (apex,))
 
-    def history(self, apex: bytes, serial: int, until: int | None = None) -> list[bytes]:
+    def history(self, apex: bytes, serial: int, until: int | None = None, *, uncommitted: bool = False) -> list[bytes]:
         """The deltas from one serial to another (None: as far as they lead), in order; none if they do not reach. For
-        any thread."""
+        any thread; with those that are `uncommitted`, for the one that writes."""
         found: list[bytes] = []
         reached = serial
-        rows = self._reader.execute("SELECT before, after, delta FROM history WHERE apex = ? ORDER BY number", (apex,))
+        database = self._database if uncommitted else self._reader
+        rows = database.execute("SELECT before, after, delta FROM history WHERE apex = ? ORDER BY number", (apex,))
         for before, after, delta in rows:
             if before != reached:
                 found, reached = [], serial
@@ -167,8 +196,29 @@ class Store:
         ).fetchone()
         return found
 
+    def keep_lease(self, apex: bytes, lease: Lease) -> None:
+        self._database.execute(
+            "INSERT OR REPLACE INTO leases (apex, at, seconds, boot, since_boot) VALUES (?, ?, ?, ?, ?)",
+            (apex, lease.at, lease.seconds, lease.boot, lease.since_boot),
+        )
+
+    def lease(self, apex: bytes) -> Lease | None:
+        row = self._database.execute("SELECT at, seconds, boot, since_boot FROM leases WHERE apex = ?", (apex,))
+        found = row.fetchone()
+        return None if found is None else Lease(*found)
+
+    def forget(self, apex: bytes) -> None:
+        """Everything about a zone that is no longer configured."""
+        with self.transaction():
+            for table in ("served", "history", "contents", "leases"):
+                self._database.execute(f"DELETE FROM {table} WHERE apex = ?", (apex,))
+
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def transaction(self) -> Iterator[None]:
+        """All of it or nothing; one inside another belongs to it."""
+        if self._database.in_transaction:
+            yield
+            return
         self._database.execute("BEGIN IMMEDIATE")
         try:
             yield

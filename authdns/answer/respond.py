@@ -4,9 +4,9 @@ Nearly every query is an ordinary question with nothing or a bare OPT behind it.
 Python allows: the header words and the tail behind the question are looked up whole, the name is cut out and folded by
 two C calls, and what it finds in the zone proves that the name is well-formed (a name that walks label by label to the
 apex of a zone of ours is a name). Everything else climbs the ladder: header, form, TSIG, EDNS version, cookie, opcode,
-class, type, zone. Requests that need to know who asks (transfers) are handed back as a Query, with the `signer` that
-proves the key, if there is one; this layer knows no permissions. Two guards stand in front of the lookup, where they
-are there: `cookies` reads and answers COOKIE, and `limiter` says whether who asks may have a response.
+class, type, zone. Requests that need to know who asks (transfers, NOTIFY) are handed back as a Query, with the `signer`
+that proves the key, if there is one; this layer knows no permissions. Two guards stand in front of the lookup, where
+they are there: `cookies` reads and answers COOKIE, and `limiter` says whether who asks may have a response.
 
 Whatever answers a request whose TSIG was right is signed, and room for that is kept: `_signed` is the last step.
 """
@@ -279,8 +279,10 @@ class Responder:
             return self._error(request, query.question, Rcode.FORMERR, query.edns)
         if query.opcode not in (Opcode.QUERY, Opcode.NOTIFY):
             return self._error(request, query.question, Rcode.NOTIMP, query.edns)
-        if query.opcode == Opcode.NOTIFY:  # no zone has a primary elsewhere (RFC 1996 §3.11 leaves the rcode open)
-            return self._error(request, query.question, Rcode.NOTAUTH, query.edns)
+        if query.opcode == Opcode.NOTIFY:
+            if query.qclass != Class.IN or query.qtype != Type.SOA:  # RFC 1996 §3.7: nothing else is announced
+                return self._error(request, query.question, Rcode.NOTAUTH, query.edns)
+            return query
         if query.qclass == Class.CH:
             return self._chaos_response(request, query, cut)
         if query.qclass != Class.IN:
@@ -436,6 +438,11 @@ class Responder:
     def refuse(self, request: bytes, query: Query, rcode: Rcode) -> bytes:
         """The refusal of a request that `respond` handed back."""
         return self._signed(request, query, self._error(request, query.question, rcode, query.edns))
+
+    def accept(self, request: bytes, query: Query) -> bytes:
+        """The answer to a NOTIFY that was taken: the question, with AA (RFC 1996 §3.8)."""
+        plain = self._error(request, query.question, Rcode.NOERROR, query.edns)
+        return self._signed(request, query, plain[:2] + bytes((plain[2] | Flag.AA >> 8,)) + plain[3:])
 
     def soa_alone(self, request: bytes, query: Query) -> bytes:
         """The answer to an IXFR query whose asker is up to date, or that came by UDP (RFC 1995 §2, §4)."""

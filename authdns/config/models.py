@@ -18,8 +18,10 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 ADDRESSES = "a list of addresses, prefixes or names of lists"
 TRANSFERS = "a list of addresses, prefixes, names of lists or {address: PREFIX, key: NAME}"
+ZONE_KINDS = "`zone` and `file`, or `folder`, or `glob`, or `zone` and `primaries`"
 ENDPOINTS = "a list of addresses with or without a port"
 SECONDARY_NAMES = "a list of names of secondaries"
+PRIMARIES = "a list of names of `primaries`, or addresses with or without a port"
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,10 @@ OptionalEndpoints = Annotated[
 OptionalSecondaries = Annotated[
     tuple[Annotated[StrictStr, Expected("the name of a secondary")], ...] | None, ListOrOne(SECONDARY_NAMES)
 ]
+OptionalPrimaries = Annotated[
+    tuple[Annotated[StrictStr, Expected("the name of one of `primaries`, or an address")], ...] | None,
+    ListOrOne(PRIMARIES),
+]
 OptionalNames = Annotated[
     tuple[Annotated[StrictStr, Expected("the domain name of a name server")], ...] | None,
     ListOrOne("the domain name of a name server, or a list of them"),
@@ -195,12 +201,14 @@ _NO_FILE: dict[str, Any] = {"not": {"required": ["file"]}}
 
 
 class ZoneModel(PolicyModel):
-    """One zone (`zone` and `file`), or all the zone files of a folder (`folder`), or those of a pattern (`glob`)."""
+    """One zone (`zone` and `file`), or all the zone files of a folder (`folder`), or those of a pattern (`glob`), or a
+    zone that is transferred from elsewhere (`zone` and `primaries`)."""
 
     model_config = ConfigDict(
         json_schema_extra={
             "oneOf": [
                 {"required": ["zone", "file"]},
+                {"required": ["zone", "primaries"]},
                 {"required": ["folder"], **_NO_FILE},
                 {"required": ["glob"], **_NO_FILE},
             ],
@@ -208,7 +216,7 @@ class ZoneModel(PolicyModel):
     )
 
     zone: Annotated[StrictStr | None, Expected("the name of a zone")] = Field(
-        None, description="The name of the zone, such as example.com. Needs `file`."
+        None, description="The name of the zone, such as example.com. Needs `file` or `primaries`."
     )
     file: Annotated[StrictStr | None, Expected("the path of a zone file")] = Field(
         None, description="The zone file, relative to the configuration file."
@@ -218,6 +226,26 @@ class ZoneModel(PolicyModel):
     )
     glob: Annotated[StrictStr | None, Expected("a pattern of file names")] = Field(
         None, description="Every file that fits, such as z/*.db; its name without the last suffix is the zone's name."
+    )
+    primaries: OptionalPrimaries = Field(
+        None,
+        description="Makes it a secondary zone, transferred from these: names of `primaries`, or addresses. The first "
+        "is asked first, then the one that worked last.",
+    )
+    allow_notify: OptionalTransfers = Field(
+        None,
+        description="Who may say that a secondary zone has changed, besides its primaries: as in `allow-transfer`.",
+    )
+
+
+class PrimaryModel(Model):
+    """A server of somebody else, or one behind it, from which zones are transferred to here."""
+
+    address: Annotated[
+        tuple[Annotated[StrictStr, Expected("an address with or without a port")], ...] | None, ListOrOne(ENDPOINTS)
+    ] = Field(None, description="Where it answers: addresses with or without a port. Default port 53.")
+    key: Annotated[StrictStr | None, Expected("the name of a key")] = Field(
+        None, description="The key of `keys` with which requests are signed, and answers and NOTIFY have to be."
     )
 
 
@@ -342,6 +370,19 @@ class HistoryModel(Model):
     ] = Field(64.0, description="The size of what changed, of one zone, compressed.")
 
 
+class IncomingModel(Model):
+    """How secondary zones are transferred: so that ten thousand of them at a start leave room for everything else."""
+
+    at_once: Annotated[int, Field(strict=True, ge=1, le=1000), Expected("a whole number from 1 to 1000")] = Field(
+        20, description="Primaries that are asked at the same time."
+    )
+    megabytes_per_second: Annotated[
+        float | None,
+        Field(strict=True, gt=0, le=100_000, allow_inf_nan=False),
+        Expected("megabytes a second, more than 0 and at most 100000"),
+    ] = Field(None, description="What all transfers together may receive. Default: as much as comes.")
+
+
 class FileModel(Model):
     """The configuration of authdns, an authoritative DNS server."""
 
@@ -385,6 +426,10 @@ class FileModel(Model):
         ],
         Section("a mapping of names to secondaries"),
     ] = Field({}, description="Named secondaries. A preset can be used by its name without being declared.")
+    primaries: Annotated[
+        dict[str, Annotated[PrimaryModel, Expected("a mapping with `address`, `key`")]],
+        Section("a mapping of names to primaries"),
+    ] = Field({}, description="Named servers that zones are transferred from.")
     keys: Annotated[
         dict[str, Annotated[KeyModel, Expected("a mapping with `algorithm` and `secret` or `secret-file`")]],
         Section("a mapping of names to keys"),
@@ -393,8 +438,8 @@ class FileModel(Model):
         DefaultsModel, Section("a mapping with `secondaries`, `allow-transfer`, `notify`, `notify-ns`")
     ] = Field(DefaultsModel(), description="Applies to each zone that does not say otherwise, key by key.")
     zones: Annotated[
-        tuple[Annotated[ZoneModel, Expected("a mapping with `zone` and `file`, or `folder`, or `glob`")], ...],
-        Section("a list of zones, each a mapping with `zone` and `file`, or `folder`, or `glob`", empty="list"),
+        tuple[Annotated[ZoneModel, Expected(f"a mapping with {ZONE_KINDS}")], ...],
+        Section(f"a list of zones, each a mapping with {ZONE_KINDS}", empty="list"),
     ] = Field((), description="The zones that are served. If one is named twice, the first entry wins.")
     metrics: Annotated[MetricsModel | None, Switch("a mapping with `listen`, or off")] = Field(
         MetricsModel(), description="Counters for Prometheus, over HTTP; `off` or null for none."
@@ -404,6 +449,9 @@ class FileModel(Model):
     )
     history: Annotated[HistoryModel, Section("a mapping with `versions`, `days`, `megabytes`")] = Field(
         HistoryModel(), description="What is kept of past versions, for IXFR."
+    )
+    incoming: Annotated[IncomingModel, Section("a mapping with `at-once`, `megabytes-per-second`")] = Field(
+        IncomingModel(), description="How secondary zones are transferred."
     )
     tcp: Annotated[TcpModel, Section("a mapping with `connections`, `per-client`, `idle-seconds`, `pipelined`")] = (
         Field(TcpModel(), description="Limits of TCP connections.")
@@ -443,6 +491,9 @@ MAPPINGS: dict[tuple[str, ...], type[Model]] = {
     ("zones", "*"): ZoneModel,
     ("defaults", "allow-transfer", "*"): TransferModel,
     ("zones", "*", "allow-transfer", "*"): TransferModel,
+    ("zones", "*", "allow-notify", "*"): TransferModel,
+    ("primaries", "*"): PrimaryModel,
+    ("incoming",): IncomingModel,
     ("secondaries", "*"): SecondaryModel,
     ("keys", "*"): KeyModel,
     ("metrics",): MetricsModel,

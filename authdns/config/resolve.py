@@ -12,13 +12,23 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
 from authdns.config.document import Document, Node
-from authdns.config.models import FileModel, KeyModel, PolicyModel, SecondaryModel, TransferModel, ZoneModel
+from authdns.config.models import (
+    ZONE_KINDS,
+    FileModel,
+    KeyModel,
+    PolicyModel,
+    PrimaryModel,
+    SecondaryModel,
+    TransferModel,
+    ZoneModel,
+)
 from authdns.config.presets import Preset, presets
 from authdns.config.problem import quoted
 from authdns.config.settings import (
     Config,
     CookieSettings,
     KeySettings,
+    Primary,
     RateLimitSettings,
     Secondary,
     TransferRule,
@@ -67,6 +77,7 @@ class _Resolver:
     lists: dict[str, tuple[TransferRule, ...]] = field(default_factory=dict)
     open_lists: list[str] = field(default_factory=list)
     secondaries: dict[str, Secondary] = field(default_factory=dict)
+    primaries: dict[str, tuple[Primary, ...]] = field(default_factory=dict)
     keys: dict[bytes, KeySettings] = field(default_factory=dict)
 
     def config(self) -> Config:
@@ -77,6 +88,8 @@ class _Resolver:
             self.key(text, key_model, self.at("keys", text))
         for key, secondary in model.secondaries.items():
             self.secondaries[key] = self.secondary(key, secondary, self.at("secondaries", key))
+        for key, primary in model.primaries.items():
+            self.primaries[key] = self.primary(key, primary, self.at("primaries", key))
         default = self.policy(model.defaults, self.at("defaults"), _Parts())
         zones = [self.zone(zone, self.at("zones", index), default) for index, zone in enumerate(model.zones)]
         return Config(
@@ -94,6 +107,7 @@ class _Resolver:
             workers=model.workers,
             log=model.log,
             history=model.history,
+            incoming=model.incoming,
             tcp=model.tcp,
             path=self.path,
         )
@@ -389,6 +403,55 @@ class _Resolver:
             )
         return None
 
+    # -- primaries -----------------------------------------------------------------------------------------------
+
+    def primary(self, key: str, model: PrimaryModel, node: Node) -> tuple[Primary, ...]:
+        """One for each of its addresses. One that names a key that is not there is left out: nothing is asked of it
+        without."""
+        if _is_network(key) or not _LIST_NAME.fullmatch(key):
+            message = f"expected a name of letters, digits, `-`, `_` and `.` that is no address, found {quoted(key)}"
+            self.report(node, message, at_key=True)
+        if not model.address and not node.broken:
+            self.report(node, f"`address` is missing: where the primary {quoted(key)} answers", at_key=True)
+        signs_with = None if model.key is None else self.key_named(model.key, node.find(("key",)))
+        if model.key is not None and signs_with is None:
+            return ()
+        endpoints = self.endpoints(model.address or (), node.find(("address",)))
+        return tuple(Primary(key, endpoint, signs_with) for endpoint in endpoints)
+
+    def primaries_of(self, items: Iterable[str], node: Node) -> tuple[Primary, ...]:
+        """Names of primaries, or addresses, each once."""
+        found: dict[Primary, None] = {}
+        for text, item in _each(items, node):
+            if text in self.primaries:
+                found.update(dict.fromkeys(self.primaries[text]))
+            elif not self.is_broken("primaries", text):
+                try:
+                    endpoint = parse_endpoint(text)
+                    found[Primary(str(endpoint.host), endpoint)] = None
+                except BadValue as error:
+                    self.report_no_primary(text, item, error)
+        return tuple(found)
+
+    def report_no_primary(self, text: str, node: Node, error: BadValue) -> None:
+        if not _LIST_NAME.fullmatch(text) or text[0].isdigit():
+            self.report(node, str(error))
+        elif text in self.model.secondaries or text in presets():
+            self.report(node, f"expected one of `primaries`, found the secondary {quoted(text)}")
+        else:
+            self.report(
+                node, f"no primary {quoted(text)} in `primaries`{_did_you_mean(text, self.names_of('primaries'))}"
+            )
+
+    def notify_rules(self, primaries: Iterable[Primary], model: ZoneModel, node: Node) -> tuple[TransferRule, ...]:
+        """Who may send NOTIFY: the primaries, signed if what they are asked is, and who else is named."""
+        rules = [
+            TransferRule(parse_network(str(each.endpoint.host)), f"primary {each.name_key}", each.key)
+            for each in primaries
+        ]
+        entries = node.find(("allow-notify",))
+        return _once([*rules, *self.transfer_rules(model.allow_notify or (), entries, f"{node.path}.allow-notify")])
+
     # -- zones ---------------------------------------------------------------------------------------------------
 
     def policy(self, model: PolicyModel, node: Node, default: "_Parts") -> "_Parts":
@@ -410,16 +473,21 @@ class _Resolver:
         policy = self.policy(model, node, default).whole()
         where = self.document.where(node)
         kinds = [key for key in ("zone", "folder", "glob") if getattr(model, key) is not None]
-        if len(kinds) != 1 or (model.zone is None) != (model.file is None):
-            self.report_zone_kind(model, node, kinds)
+        sources = [key for key in ("file", "primaries") if getattr(model, key) is not None]
+        if len(kinds) != 1 or len(sources) != (model.zone is not None):
+            self.report_zone_kind(model, node, [*kinds, *sources])
             return None
-        if model.zone is not None and model.file is not None:
+        if model.allow_notify is not None and model.primaries is None:
+            self.report(node.find(("allow-notify",)), "only a zone with `primaries` hears of changes by NOTIFY")
+        if model.zone is not None:
             try:
                 name = parse_domain(model.zone)
             except BadValue as error:
                 self.report(node.find(("zone",)), str(error))
                 return None
-            file = self.whole_path(model.file, node.find(("file",)))
+            if model.primaries is not None:
+                return self.secondary_zone(name, model, node, policy)
+            file = self.whole_path(model.file or "", node.find(("file",)))
             return ZoneEntry(policy, where, zone=name, file=file)
         if model.folder is not None:
             return ZoneEntry(policy, where, folder=self.whole_path(model.folder, node.find(("folder",))))
@@ -428,18 +496,29 @@ class _Resolver:
             self.report(node.find(("glob",)), "wildcards are possible in the file's name only, not in its folder")
         return ZoneEntry(policy, where, glob=pattern)
 
+    def secondary_zone(self, name: bytes, model: ZoneModel, node: Node, policy: ZonePolicy) -> ZoneEntry:
+        place = node.find(("primaries",))
+        primaries = self.primaries_of(model.primaries or (), place)
+        if not model.primaries and not place.broken:
+            self.report(place, "expected at least one primary, found an empty list")
+        rules = self.notify_rules(primaries, model, node)
+        where = self.document.where(node)
+        return ZoneEntry(policy, where, zone=name, primaries=primaries, allow_notify=rules)
+
     def report_zone_kind(self, model: ZoneModel, node: Node, kinds: list[str]) -> None:
         if node.broken:
             return  # what is missing was probably there, under the key that was reported
-        if len(kinds) > 1 or (kinds and model.file is not None):
-            said = " and ".join(f"{quoted(key)}" for key in [*kinds, *(["file"] if model.file is not None else [])])
-            message = f"expected one of `zone` with `file`, `folder`, `glob`, found {said}"
+        if len(kinds) > 1:
+            said = " and ".join(map(quoted, kinds))
+            message = f"expected one of `zone` with `file`, `folder`, `glob`, `zone` with `primaries`, found {said}"
         elif model.zone is not None:
             message = f"`file` is missing: the zone file of {model.zone}, such as `file: {model.zone}.zone`"
         elif model.file is not None:
             message = f"`zone` is missing: the name of the zone in {model.file}"
+        elif model.primaries is not None:
+            message = "`zone` is missing: the name of the zone that is transferred"
         else:
-            message = "expected `zone` and `file`, or `folder`, or `glob`"
+            message = f"expected {ZONE_KINDS}"
         self.report(node, message)
 
 

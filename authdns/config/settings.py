@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePath
 from typing import Literal
 
-from authdns.config.models import HistoryModel, LogModel, TcpModel
+from authdns.config.models import HistoryModel, IncomingModel, LogModel, TcpModel
 from authdns.config.problem import Where
 from authdns.config.values import Endpoint, Network
 from authdns.wire.tsig import Algorithm, Key
@@ -58,6 +58,16 @@ class Secondary:
 
 
 @dataclass(frozen=True, slots=True)
+class Primary:
+    """One address from which a zone is transferred. `name_key` is the name of the primary in the configuration, or the
+    address; `key` is the name of the key that requests and answers are signed with."""
+
+    name_key: str
+    endpoint: Endpoint
+    key: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ZonePolicy:
     """Who may transfer a zone and who is told about changes.
 
@@ -73,7 +83,8 @@ class ZonePolicy:
 
 @dataclass(frozen=True, slots=True)
 class ZoneEntry:
-    """One entry of `zones`: a single zone (`zone`, as wire bytes, and `file`), or a `folder`, or a `glob`.
+    """One entry of `zones`: a single zone (`zone`, as wire bytes, and `file`), or a `folder`, or a `glob`; or a zone
+    that is transferred from its `primaries`, who may send NOTIFY, as may whoever `allow_notify` names.
 
     Paths are already relative to the configuration file's folder or absolute.
     """
@@ -84,11 +95,16 @@ class ZoneEntry:
     file: str | None = None
     folder: str | None = None
     glob: str | None = None
+    primaries: tuple[Primary, ...] = ()
+    allow_notify: tuple[TransferRule, ...] = ()
 
     @property
-    def watched_folder(self) -> str:
-        """The folder in which this entry's zone files lie."""
-        return self.folder if self.folder is not None else str(PurePath(self.glob or self.file or "").parent)
+    def watched_folder(self) -> str | None:
+        """The folder in which this entry's zone files lie; None if it has none."""
+        if self.folder is not None:
+            return self.folder
+        path = self.glob or self.file
+        return None if path is None else str(PurePath(path).parent)
 
     def picks(self, file_name: str) -> bool:
         """Whether a file of the watched folder belongs to this entry. Hidden files, as editors leave them, never do."""
@@ -136,5 +152,6 @@ class Config:
     workers: int | None = None
     log: LogModel = field(default_factory=LogModel)
     history: HistoryModel = field(default_factory=HistoryModel)
+    incoming: IncomingModel = field(default_factory=IncomingModel)
     tcp: TcpModel = field(default_factory=TcpModel)
     path: Path | None = None

@@ -12,7 +12,7 @@ from pathlib import PurePath
 from types import MappingProxyType
 
 from authdns.config.problem import ConfigProblem, Where, quoted
-from authdns.config.settings import ZONE_SUFFIX, Config, ZoneEntry, ZonePolicy
+from authdns.config.settings import ZONE_SUFFIX, Config, Primary, TransferRule, ZoneEntry, ZonePolicy
 from authdns.config.values import BadValue, parse_domain
 from authdns.wire import name as names
 
@@ -26,12 +26,15 @@ _PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789-_")
 
 @dataclass(frozen=True, slots=True)
 class ConfiguredZone:
-    """One zone. `name` keeps the spelling (wire bytes), `file` is its zone file, `entry` says where both come from."""
+    """One zone. `name` keeps the spelling (wire bytes), `file` is its zone file, `entry` says where both come from. A
+    secondary zone has no file, but `primaries`; `allow_notify` are those and who else may send NOTIFY."""
 
     name: bytes
-    file: str
+    file: str | None
     policy: ZonePolicy
     entry: Where
+    primaries: tuple[Primary, ...] = ()
+    allow_notify: tuple[TransferRule, ...] = ()
 
 
 def expand_zones(
@@ -47,11 +50,11 @@ def expand_zones(
     problems: list[ConfigProblem] = []
     for entry in config.zones:
         for name, file in _zones_of(entry, list_folder, problems):
-            zone = ConfiguredZone(name, file, entry.policy, entry.where)
+            zone = ConfiguredZone(name, file, entry.policy, entry.where, entry.primaries, entry.allow_notify)
             if (first := found.setdefault(name.lower(), zone)) is not zone:
                 message = (
-                    f"the zone {names.to_text(name)} is configured twice: {file} is left out, "
-                    f"{first.file} is served ({first.entry})"
+                    f"the zone {names.to_text(name)} is configured twice: {_source(zone)} is left out, "
+                    f"{_source(first)} is served ({first.entry})"
                 )
                 problems.append(ConfigProblem(entry.where, message))
     return MappingProxyType(found), tuple(problems)
@@ -59,11 +62,11 @@ def expand_zones(
 
 def _zones_of(
     entry: ZoneEntry, list_folder: Callable[[str], list[str]], problems: list[ConfigProblem]
-) -> Iterator[tuple[bytes, str]]:
-    if entry.zone is not None and entry.file is not None:
-        yield entry.zone, entry.file
-        return
+) -> Iterator[tuple[bytes, str | None]]:
     folder = entry.watched_folder
+    if entry.zone is not None or folder is None:
+        yield entry.zone or names.ROOT, entry.file
+        return
     try:
         listed = sorted(list_folder(folder))
     except OSError as error:
@@ -75,6 +78,11 @@ def _zones_of(
             yield zone_name_of_file(file_name), path
         except BadValue as error:
             problems.append(ConfigProblem(entry.where, f"{path}: the file's name is no zone's name: {error}"))
+
+
+def _source(zone: ConfiguredZone) -> str:
+    """Where its records come from."""
+    return zone.file or f"what is transferred from {', '.join(str(each.endpoint) for each in zone.primaries)}"
 
 
 def zone_name_of_file(file_name: str) -> bytes:

@@ -106,6 +106,11 @@ def check(config_file: Path | None, zones_folder: Path | None, quiet: bool) -> N
         click.echo(message, err=True)
     failed += len(key_problems)
     for apex, zone in zones.items():
+        if zone.file is None:
+            if not quiet:
+                sources = ", ".join(str(primary.endpoint) for primary in zone.primaries)
+                click.echo(f"{names.zone_text(apex)}: secondary, transferred from {sources}")
+            continue
         reading = read_zone(zone.file, apex, read_regular, int(time.time()))
         _echo_problems(reading.problems, quiet)
         failed += reading.problems.errors

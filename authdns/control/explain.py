@@ -3,7 +3,7 @@
 The server and this module ask the same `decide` with the same rules; nothing is decided here.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from authdns.config import Config, ConfiguredZone
 from authdns.transfer.policy import Decision, Identity, Rule, decide
@@ -19,18 +19,28 @@ def explain(config: Config, zone: ConfiguredZone | None, operation: str, who: Id
     if operation == "query":
         return True, ["allowed: queries are answered for everybody", *_limits(config, who)]
     if operation == "notify":
-        return False, ["NOTAUTH: this server is the primary of the zone; its zone file says what is new"]
+        return _notify(zone, who)
     if operation == "update":
         return False, ["NOTIMP: zones are changed by their zone files, not by dynamic updates"]
     rules = tuple(Rule(rule.network, rule.why, rule.key) for rule in zone.policy.allow_transfer)
     decision = decide(rules, who)
     if decision.allowed:
         return True, [decision.reason]
-    return False, [f"REFUSED: {decision.reason}", "", *_remedy(zone, decision)]
+    return False, [f"REFUSED: {decision.reason}", "", *_remedy(zone, decision, "allow-transfer", _own_rules(zone))]
 
 
-def _remedy(zone: ConfiguredZone, decision: Decision) -> Iterator[str]:
-    """What to paste so that it would be allowed."""
+def _notify(zone: ConfiguredZone, who: Identity) -> tuple[bool, list[str]]:
+    if zone.file is not None:
+        return False, ["NOTAUTH: this server is the primary of the zone; its zone file says what is new"]
+    decision = decide(tuple(Rule(rule.network, rule.why, rule.key) for rule in zone.allow_notify), who)
+    if decision.allowed:
+        return True, [decision.reason]
+    own = (Rule(rule.network, rule.why, rule.key) for rule in zone.allow_notify if not rule.why.startswith("primary "))
+    return False, [f"REFUSED: {decision.reason}", "", *_remedy(zone, decision, "allow-notify", own)]
+
+
+def _remedy(zone: ConfiguredZone, decision: Decision, key: str, rules: Iterable[Rule]) -> Iterator[str]:
+    """What to paste so that it would be allowed; `rules` are those that stand at `key` now."""
     who, nearest = decision.identity, decision.nearest
     if nearest is not None and nearest.key is not None and nearest.has_address(who.address):
         yield f"Have it sign with key {key_text(nearest.key)} ({nearest.why}), or allow what it sends now:"
@@ -40,8 +50,8 @@ def _remedy(zone: ConfiguredZone, decision: Decision) -> Iterator[str]:
         yield "To allow it as well:"
     yield ""
     yield f"    # {zone.entry}"
-    yield "    allow-transfer:"
-    yield from (f"      - {_as_written(rule)}" for rule in _own_rules(zone))
+    yield f"    {key}:"
+    yield from (f"      - {_as_written(rule)}" for rule in rules)
     if who.key is None:
         yield f'      - "{who.address}"'
     else:

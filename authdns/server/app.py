@@ -31,13 +31,16 @@ from authdns.server.engine import MAX_WORKERS, NO_TYPE, DeclinedListener, Native
 from authdns.server.files import FileSet, list_folder
 from authdns.server.guards import Guards
 from authdns.server.images import Images
+from authdns.server.imaging import Imaging
 from authdns.server.keys import Keys, read_keys
 from authdns.server.listen import CannotStart, allow_files, open_sockets
 from authdns.server.log import fault_log, log
 from authdns.server.notify import NotifyService
 from authdns.server.publish import Publisher
 from authdns.server.requests import Requests, client, log_distrusted
+from authdns.server.secondaries import Secondaries
 from authdns.server.tcp import RESERVED_FOR_TRANSFERS, TcpLimits, TcpListener
+from authdns.server.versions import Versions
 from authdns.server.zones import Zones
 from authdns.store import Keep, Store
 from authdns.wire import name as names
@@ -91,20 +94,30 @@ class App:
         sockets, tcp = await self._bind()
         store = self._open_store()
         self._notify = NotifyService(self._config.listen, lambda: self._keys)
+        self._versions = versions = Versions(store)
+        versions.keep = _keep(self._config)
         self._publisher = Publisher(
-            self._table, store, self._notify, self._counters, self._worker, keeps_large=self._engine is None
+            self._table, versions, self._notify, self._counters, self._worker, keeps_large=self._engine is None
         )
-        self._publisher.keep = _keep(self._config)
-        self._zones = Zones(
+        images = None if self._engine is None else Images(self._engine, self._config.state / "images")
+        imaging = Imaging(images, self._worker)
+        self._secondaries = Secondaries(
             self._config,
+            self._table,
             self._publisher,
+            versions,
             self._worker,
-            None if self._engine is None else Images(self._engine, self._config.state / "images"),
+            imaging,
+            self._counters,
+            lambda: self._keys,
         )
+        self._zones = Zones(self._config, self._publisher, self._worker, imaging, self._secondaries)
         self._wake = self._zones.wake
         self._requests.history = store.history
         self._requests.rules = self._zones.rules
         self._requests.all_rules = lambda: self._zones.all_rules
+        self._requests.notify_rules = self._zones.notify_rules
+        self._requests.notified = self._secondaries.notified
         self._remember_config_file()
         stale = await self._zones.notice()
         # Not before every zone is known: for one that is not, its parent would answer, or a refusal.
@@ -127,6 +140,7 @@ class App:
         await asyncio.sleep(0)  # so that the zones are being read while what metrics need is imported
         self._start_metrics()
         await loading
+        await self._secondaries.restored()
         self._log_ready()
         systemd.notify("READY=1", self._environ)
         gc.freeze()
@@ -230,6 +244,7 @@ class App:
             task.cancel()
         await tcp.close(STOP_GRACE_SECONDS)
         await asyncio.gather(*tasks, return_exceptions=True)
+        self._secondaries.close()
         self._notify.close()
         self._zones.stop()
         self._worker.shutdown()
@@ -270,7 +285,8 @@ class App:
             log.warning("changes of %s take effect at the next start", keys)
         logs.configure(config.log.format, config.log.level)
         self._guards.take_over(self._config, config)
-        self._publisher.keep = _keep(config)
+        self._versions.keep = _keep(config)
+        self._secondaries.take_over(config)
         self._read_keys(config)
         self._config = self._zones.config = config
         log.info("the configuration was read again")
@@ -322,6 +338,17 @@ class App:
                 failed=state.error is not None,
                 failed_at=state.failed_at,
             )
+        for apex, secondary in list(self._secondaries.states.items()):
+            zone = None if secondary.served is None else secondary.served.zone
+            yield ZoneFigures(
+                name=names.zone_text(apex),
+                serial=None if zone is None else zone.soa.serial,
+                records=0 if zone is None else zone.records,
+                loaded_at=secondary.loaded_at,
+                load_seconds=secondary.load_seconds,
+                failed=secondary.error is not None,
+                failed_at=secondary.failed_at,
+            )
 
     def counts(self) -> Mapping[str, int]:
         counters = self._counters
@@ -336,15 +363,21 @@ class App:
         return found
 
     def outcomes(self) -> Mapping[str, Mapping[str, int]]:
-        found = {"transfers": self._counters.transfers.copy(), "notifies": self._counters.notifies.copy()}
+        counters = self._counters
+        found: dict[str, Mapping[str, int]] = {
+            "transfers": counters.transfers.copy(),
+            "notifies": counters.notifies.copy(),
+            "incoming_transfers": counters.incoming_transfers.copy(),
+            "incoming_notifies": counters.incoming_notifies.copy(),
+        }
         cookies, limiter = self._guards.cookies, self._guards.limiter
         by_engine = None if self._engine is None else self._engine.counts()
         if cookies is not None:
             found["cookies"] = _added(cookies.counts, by_engine and by_engine["cookies"])
         if limiter is not None:
-            found["rate_limited"] = _added(limiter.counts, by_engine and by_engine["limited"])
+            limited = found["rate_limited"] = _added(limiter.counts, by_engine and by_engine["limited"])
             if self._guards.budget is not None:
-                found["rate_limited"]["logged"] += self._guards.budget.counts[Limited.LOGGED]
+                limited["logged"] += self._guards.budget.counts[Limited.LOGGED]
         return found
 
 

@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 TRANSFER_OUTCOMES = ("started", "completed", "broken off", "refused", "up to date")
 NOTIFY_OUTCOMES = ("accepted", "notauth", "refused", "other", "timeout")
 
+INCOMING_OUTCOMES = ("axfr", "ixfr", "up to date", "unreachable", "refused", "distrusted", "content")
+NOTIFIED_OUTCOMES = ("accepted", "refused", "notauth")
+
 
 @dataclass(slots=True)
 class Counters:
@@ -20,6 +23,12 @@ class Counters:
     # Outcome -> number; they begin at 0, or the first failure would be no increase to whoever watches.
     transfers: dict[str, int] = field(default_factory=lambda: dict.fromkeys(TRANSFER_OUTCOMES, 0))
     notifies: dict[str, int] = field(default_factory=lambda: dict.fromkeys(NOTIFY_OUTCOMES, 0))
+    incoming_transfers: dict[str, int] = field(default_factory=lambda: dict.fromkeys(INCOMING_OUTCOMES, 0))
+    incoming_notifies: dict[str, int] = field(default_factory=lambda: dict.fromkeys(NOTIFIED_OUTCOMES, 0))
+
+    def incoming(self, outcome: str) -> None:
+        """What came of asking a primary."""
+        self.incoming_transfers[outcome] += 1
 
     def transfer(self, outcome: str) -> None:
         self.transfers[outcome] = self.transfers.get(outcome, 0) + 1

@@ -56,9 +56,10 @@ class Images:
             self._path(zone.apex).unlink(missing_ok=True)  # of when it was larger
             served.image = image
             return served
-        digest = served.digest or content_digest(zone)
+        digest = served.digest
         try:
             if files.hashes:
+                digest = digest or content_digest(zone)
                 self._keep(zone, octets, digest, files, problems)
         except OSError as error:
             log.warning(
@@ -163,7 +164,7 @@ def _mapped(path: Path) -> memoryview:
         return memoryview(mmap(file.fileno(), 0, flags=MAP_PRIVATE | MAP_POPULATE, prot=PROT_READ))
 
 
-def _on_image(zone: Zone, image: Image, digest: bytes) -> ServedZone:
+def _on_image(zone: Zone, image: Image, digest: bytes | None) -> ServedZone:
     served = ServedZone(replace(zone, names=ImageNames(image)))
     served.image = image
     served.digest = digest

@@ -5,7 +5,8 @@ import errno
 import os
 import resource
 import socket
-from ipaddress import ip_address
+from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from authdns.config import Endpoint
 from authdns.server.log import log
@@ -130,3 +131,13 @@ def allow_files(number: int) -> None:
 
 def is_wildcard(sock: socket.socket) -> bool:
     return ip_address(sock.getsockname()[0]).is_unspecified
+
+
+def source_for(listen: Sequence[Endpoint], address: IPv4Address | IPv6Address) -> str:
+    """The address that others know us by, if we listen on one; else the wildcard, and the kernel chooses."""
+    for endpoint in listen:
+        host = endpoint.host
+        same_family = host.version == address.version and not host.is_unspecified
+        if same_family and host.is_loopback == address.is_loopback:  # loopback reaches no other host
+            return str(host)
+    return "::" if address.version == 6 else "0.0.0.0"

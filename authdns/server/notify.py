@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from authdns.config import Endpoint, ZonePolicy
 from authdns.server.keys import Keys
+from authdns.server.listen import source_for
 from authdns.server.log import log, stranger_log
 from authdns.transfer.notify import Ignored, Notifier, Outcome, Send, Target, ignored_text, outcome_text
 from authdns.transfer.policy import Address
@@ -222,7 +223,7 @@ class NotifyService:
 
     def _socket_for(self, target: Target) -> socket.socket:
         """Bound to the address that the secondary knows us by, if we listen on one; else the kernel chooses."""
-        source = self._source_for(target)
+        source = source_for(self._listen, target.address)
         sock = self._sockets.get(source)
         if sock is None:
             family = socket.AF_INET6 if target.address.version == 6 else socket.AF_INET
@@ -235,14 +236,6 @@ class NotifyService:
             self._loop.add_reader(sock, self._readable, sock)
             self._sockets[source] = sock
         return sock
-
-    def _source_for(self, target: Target) -> str:
-        for endpoint in self._listen:
-            host = endpoint.host
-            same_family = host.version == target.address.version and not host.is_unspecified
-            if same_family and host.is_loopback == target.address.is_loopback:  # loopback reaches no other host
-                return str(host)
-        return str(_wildcard(target))
 
     def _readable(self, sock: socket.socket) -> None:
         try:

@@ -6,7 +6,6 @@ remembered for the next start, and what the operator hears about a serial that w
 
 import asyncio
 import sqlite3
-import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from enum import Enum
@@ -18,17 +17,15 @@ from authdns.server.counters import Counters
 from authdns.server.images import is_large
 from authdns.server.log import log
 from authdns.server.notify import NotifyService
+from authdns.server.versions import Versions
 from authdns.server.zones import ZoneState
-from authdns.store import Keep, Served, Store
+from authdns.store import Served
 from authdns.transfer.notify import Outcome
 from authdns.wire import name as names
 from authdns.wire.serial import is_newer
-from authdns.zone.delta import applied, decode, difference, encode
+from authdns.zone.delta import difference
 from authdns.zone.digest import content_digest
-from authdns.zone.records import build, pack, records_of, unpack
 from authdns.zone.zone import Zone
-
-MOST_OCTETS_OF_DELTAS = 64 << 10  # then, or when they are longer than itself, the whole zone is kept anew
 
 
 class Publisher:
@@ -38,7 +35,7 @@ class Publisher:
     def __init__(
         self,
         table: ZoneTable,
-        store: Store,
+        versions: Versions,
         notify: NotifyService,
         counters: Counters,
         worker: ThreadPoolExecutor,
@@ -46,12 +43,12 @@ class Publisher:
         keeps_large: bool,
     ) -> None:
         self._table = table
-        self._store = store
+        self._versions = versions
+        self._store = versions.store
         self._notify = notify
         self._counters = counters
         self._worker = worker
         self._loop = asyncio.get_running_loop()
-        self.keep = Keep()  # of the history; whoever has read the configuration says it
         self._keeps_large = keeps_large
         self._published: deque[_Published] = deque()  # to be compared with what was before
         notify.on_end(self._notify_ended)
@@ -84,6 +81,11 @@ class Publisher:
         """The engine can answer for it now."""
         self._table.publish(apex, served)
         log.debug("zone %s/IN: the engine answers", names.zone_text(apex))
+
+    def transferred(self, apex: bytes, served: ServedZone, policy: ZonePolicy) -> None:
+        """A version of a secondary zone, which is in the store already. Our own secondaries are told."""
+        self._table.publish(apex, served)
+        self._notify.announce(served.zone, policy)
 
     def failed(self, apex: bytes, state: ZoneState) -> None:
         """It could not be read: the last good version stays."""
@@ -135,48 +137,20 @@ class Publisher:
         """What led from `last`, as it was announced, to what is served now. If that is not known (the server was down,
         or served something else under that serial meanwhile), the history begins anew: IXFR must not mend what it does
         not know."""
-        apex, zone, before = published.apex, published.served.zone, published.before
+        zone, before = published.served.zone, published.before
+        delta = None
+        if before is not None and last is not None and before.digest == last.digest:
+            delta = difference(before.zone, zone, zone.records)
         try:
-            if before is not None and last is not None and before.digest == last.digest:
-                delta = difference(before.zone, zone, zone.records)
-                if delta is not None:
-                    self._store.add_delta(apex, delta.serials, encode(delta), int(time.time()), self.keep)
-                    if self._is_restorable(apex, zone.soa.serial):
-                        return
-                else:
-                    self._store.forget_history(apex)
-            else:
-                self._store.forget_history(apex)
-            if self._keeps_large or not is_large(zone):
-                records = (record for owner, rrsets in zone.owners() for record in records_of(zone, owner, rrsets))
-                self._store.keep_content(apex, zone.soa.serial, pack(records))
-            else:
-                self._store.forget_content(apex)  # of when it was smaller
+            # Of large zones the engine's images are kept.
+            content = self._keeps_large or not is_large(zone)
+            self._versions.add(zone, () if delta is None else (delta,), content=content)
         except sqlite3.Error as error:
             log.error("cannot write %s: %s; secondaries will need whole transfers", self._store.path, error)
 
-    def _is_restorable(self, apex: bytes, serial: int) -> bool:
-        """Whether the records that were kept, and a history that is not much longer, lead to this version."""
-        content = self._store.content(apex)
-        if content is None:
-            return False
-        deltas = self._store.history(apex, content[0], serial)
-        return bool(deltas) and sum(map(len, deltas)) < max(MOST_OCTETS_OF_DELTAS, len(content[1]))
-
     def last_published(self, apex: bytes) -> Zone | None:
         """In the worker: the version that was published last, by this process or the one before."""
-        try:
-            content = self._store.content(apex)
-            if content is None:
-                return None
-            serial, octets = content
-            records = unpack(octets)
-            for delta in self._store.history(apex, serial):
-                records = applied(records, decode(delta))
-            return build(apex, records)
-        except (sqlite3.Error, ValueError) as error:
-            log.error("zone %s/IN: what was published last cannot be restored: %s", names.zone_text(apex), error)
-            return None
+        return self._versions.last(apex)
 
     def restored(self, apex: bytes, state: ZoneState) -> None:
         """The file could not be read at the start: the version that was published last is served."""

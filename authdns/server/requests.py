@@ -1,4 +1,5 @@
-"""Requests whose answer depends on who asks: transfers. The policy decides, this module carries it out and logs it.
+"""Requests whose answer depends on who asks: transfers and NOTIFY. The policy decides, this module carries it out and
+logs it.
 
 Who asks is the source address and, where the Responder has verified TSIG, the key. Then all that is answered is signed.
 """
@@ -16,12 +17,12 @@ from authdns.server.counters import Counters
 from authdns.server.log import log, stranger_log
 from authdns.server.tcp import Transfer
 from authdns.transfer.outbound import Message, axfr, ixfr
-from authdns.transfer.policy import Address, Decision, Identity, Rule, decide, plain
+from authdns.transfer.policy import Address, Identity, Rule, decide, plain
 from authdns.wire import name as names
 from authdns.wire.query import Query
 from authdns.wire.serial import is_newer
 from authdns.wire.tsig import Fault, Signer, key_text
-from authdns.wire.types import Rcode, Type, type_to_text
+from authdns.wire.types import Opcode, Rcode, Type, type_to_text
 from authdns.zone.delta import Delta, condensed, decode
 
 NARROW_PREFIX_BITS = {4: 24, 6: 56}  # a prefix as long is somebody's own network
@@ -31,12 +32,16 @@ Source = tuple[Any, ...]
 
 class Requests:
     """Answers what a Responder hands back. `rules` maps each apex to who may transfer it; `all_rules` gives each
-    network with each key once; `history` gives the deltas from one serial to another, if they are known."""
+    network with each key once; `history` gives the deltas from one serial to another, if they are known.
+    `notify_rules` maps the apex of each secondary zone to who may send NOTIFY; `notified` takes one from an address,
+    with the serial that it may hold, and says what becomes of it."""
 
     def __init__(self, table: ZoneTable, counters: Counters, payload: int) -> None:
         self.rules: Mapping[bytes, tuple[Rule, ...]] = {}
         self.all_rules: Callable[[], tuple[Rule, ...]] = lambda: ()
         self.history: Callable[[bytes, int, int], list[bytes]] = lambda apex, serial, until: []
+        self.notify_rules: Mapping[bytes, tuple[Rule, ...]] = {}
+        self.notified: Callable[[bytes, Address, int | None], str] = lambda apex, address, serial: ""
         self._table = table
         self._counters = counters
         self._payload = payload
@@ -53,6 +58,8 @@ class Requests:
 
     def over_udp(self, responder: Responder, request: bytes, query: Query, source: Source) -> bytes:
         """IXFR may come by UDP (RFC 1995 §2): the SOA alone says "use TCP". AXFR may not (RFC 5936 §4.2)."""
+        if query.opcode == Opcode.NOTIFY:
+            return self._notify(responder, request, query, source)
         if query.qtype == Type.AXFR:
             return responder.refuse(request, query, Rcode.FORMERR)
         refusal = self._refusal(responder, request, query, source)
@@ -73,6 +80,8 @@ class Requests:
         return responder.soa_alone(request, query)
 
     def over_tcp(self, responder: Responder, request: bytes, query: Query, source: Source) -> bytes | Transfer:
+        if query.opcode == Opcode.NOTIFY:
+            return self._notify(responder, request, query, source)
         refusal = self._refusal(responder, request, query, source)
         if refusal is not None:
             return refusal
@@ -103,7 +112,7 @@ class Requests:
         if served is None:  # RFC 5936 §2.2.1: not authoritative
             self._log_denied(source, query, "it is not one of our zones")
             return responder.refuse(request, query, Rcode.NOTAUTH)
-        decision = self._decide(query, source)
+        decision = decide(self.rules.get(query.qname, ()), _identity(query, source))
         if not decision.allowed:
             self._counters.transfer("refused")
             self._log_denied(source, query, decision.reason)
@@ -113,10 +122,25 @@ class Requests:
             return responder.refuse(request, query, Rcode.SERVFAIL)
         return None
 
-    def _decide(self, query: Query, source: Source) -> Decision:
-        key = None if query.signer is None else query.signer.key.name
-        identity = Identity(plain(ip_address(source[0].partition("%")[0])), key)
-        return decide(self.rules.get(query.qname, ()), identity)
+    def _notify(self, responder: Responder, request: bytes, query: Query, source: Source) -> bytes:
+        """RFC 1996 §3.10, §3.11: from a primary of a zone that is secondary here, or from who else may send it."""
+        zone, about = names.zone_text(query.qname), client(source)
+        rules = self.notify_rules.get(query.qname)
+        if rules is None:
+            self._counters.incoming_notifies["notauth"] += 1
+            stranger_log.warning("%s: notify for '%s/IN' refused: it is not one of our secondary zones", about, zone)
+            return responder.refuse(request, query, Rcode.NOTAUTH)
+        identity = _identity(query, source)
+        decision = decide(rules, identity)
+        if not decision.allowed:
+            self._counters.incoming_notifies["refused"] += 1
+            stranger_log.warning("%s: notify for '%s/IN' refused: %s", about, zone, decision.reason)
+            return responder.refuse(request, query, Rcode.REFUSED)
+        self._counters.incoming_notifies["accepted"] += 1
+        becomes = self.notified(query.qname, plain(identity.address), query.notified_serial)
+        serial = "" if query.notified_serial is None else f" (serial {query.notified_serial})"
+        log.info("%s: notify for '%s/IN'%s%s: %s", about, zone, serial, _with_key(query), becomes)
+        return responder.accept(request, query)
 
     def _log_denied(self, source: Source, query: Query, reason: str) -> None:
         stranger_log.warning(
@@ -155,6 +179,11 @@ class Requests:
         if delta is not None:
             messages = ixfr(served.zone, delta, query, self._payload)
         return Transfer(messages if query.signer is None else _signed(messages, query.signer), started, ended)
+
+
+def _identity(query: Query, source: Source) -> Identity:
+    key = None if query.signer is None else query.signer.key.name
+    return Identity(plain(ip_address(source[0].partition("%")[0])), key)
 
 
 def log_distrusted(host: str, query: Query, fault: Fault) -> None:

@@ -12,14 +12,14 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from authdns.answer.executor import ServedZone
-from authdns.config import Config, ConfigProblem, ConfiguredZone, Where, expand_zones
+from authdns.config import Config, ConfigProblem, ConfiguredZone, TransferRule, Where, expand_zones
 from authdns.server.files import FileSet, list_folder
-from authdns.server.images import Images, is_large
+from authdns.server.images import Images
+from authdns.server.imaging import Imaging, without_collection
 from authdns.server.log import log
 from authdns.server.watch import Watcher
 from authdns.transfer.policy import Rule
@@ -43,16 +43,16 @@ Loaded = tuple[FileSet, ServedZone | None, Problems, float]
 
 @dataclass(slots=True)
 class ZoneState:
-    """What is known of one configured zone. `loaded_at` and `failed_at` are wall-clock times, 0 for never."""
+    """What is known of one zone that has a `file`. `loaded_at` and `failed_at` are wall-clock times, 0 for never."""
 
     configured: ConfiguredZone
+    file: str
     files: FileSet = field(default_factory=FileSet)
     served: ServedZone | None = None
     loaded_at: float = 0.0
     failed_at: float = 0.0
     load_seconds: float = 0.0
     problems: Problems = field(default_factory=Problems)
-    missing_since: float | None = None
 
     @property
     def error(self) -> str | None:
@@ -78,26 +78,42 @@ class Publisher(Protocol):
     def withdrawn(self, apex: bytes) -> None: ...
 
 
+class Secondaries(Protocol):
+    """The zones that come from elsewhere: see secondaries.py."""
+
+    def add(self, apex: bytes, configured: ConfiguredZone) -> None: ...
+
+    def remove(self, apex: bytes) -> None: ...
+
+
 class Zones:
     """All configured zones. What is read goes to `publisher`, on the event loop."""
 
     def __init__(
-        self, config: Config, publisher: Publisher, worker: ThreadPoolExecutor, images: Images | None = None
+        self,
+        config: Config,
+        publisher: Publisher,
+        worker: ThreadPoolExecutor,
+        imaging: Imaging,
+        secondaries: Secondaries,
     ) -> None:
         self.config = config
-        self._images = images
-        self.states: dict[bytes, ZoneState] = {}
+        self._imaging = imaging
+        self._secondaries = secondaries
+        self.configured: dict[bytes, ConfiguredZone] = {}
+        self.states: dict[bytes, ZoneState] = {}  # of those that have a file
         self.rules: dict[bytes, tuple[Rule, ...]] = {}  # who may transfer each zone
+        self.notify_rules: dict[bytes, tuple[Rule, ...]] = {}  # who may send NOTIFY, of each secondary zone
         self.all_rules: tuple[Rule, ...] = ()  # each network with each key once
         self._publisher = publisher
         self._worker = worker
         self._loop = asyncio.get_running_loop()
         self._wanted = asyncio.Event()
         self._reported: set[str] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
         self._loaded: deque[tuple[bytes, Loaded]] = deque()  # from the worker
         self._looked_seconds = 0.0  # that the last pass took to find out what changed
         self._unreadable: set[str] = set()
+        self._missing_since: dict[bytes, float] = {}
         self.watcher = Watcher(self.wake)
 
     def wake(self) -> None:
@@ -133,21 +149,32 @@ class Zones:
         before = dict(self.rules)
         self._drop_missing(configured)
         for apex, zone in configured.items():
-            state = self.states.get(apex)
-            if state is None:
-                state = self.states[apex] = ZoneState(zone)
-                self._publisher.coming(apex)
-            elif zone == state.configured:
-                continue
-            elif zone.file != state.configured.file:
-                state.files = FileSet()
-            state.configured = zone
-            self.rules[apex] = tuple(Rule(rule.network, rule.why, rule.key) for rule in zone.policy.allow_transfer)
+            if zone != self.configured.get(apex):
+                self._take_in(apex, zone)
         if self.rules != before:
             of_all = (rule for rules in self.rules.values() for rule in rules)
             self.all_rules = tuple({(rule.network, rule.key): rule for rule in of_all}.values())
         await self._in_worker(self._watch)
         return await self._in_worker(lambda: self._stale(everything))
+
+    def _take_in(self, apex: bytes, zone: ConfiguredZone) -> None:
+        """A zone that is new, or configured otherwise."""
+        if apex not in self.configured:
+            self._publisher.coming(apex)
+        self.configured[apex] = zone
+        self.rules[apex] = _rules(zone.policy.allow_transfer)
+        if zone.file is None:
+            self.states.pop(apex, None)
+            self.notify_rules[apex] = _rules(zone.allow_notify)
+            self._secondaries.add(apex, zone)
+            return
+        if self.notify_rules.pop(apex, None) is not None:
+            self._secondaries.remove(apex)
+        state = self.states.get(apex)
+        if state is None or state.file != zone.file:
+            self.states[apex] = ZoneState(zone, zone.file, served=None if state is None else state.served)
+        else:
+            state.configured = zone
 
     async def load(self, apexes: Iterable[bytes]) -> None:
         """Reads these zones, one after the other."""
@@ -164,8 +191,8 @@ class Zones:
 
     async def tidy(self) -> None:
         """Removes the images kept of zones that are no more."""
-        if (images := self._images) is not None:
-            await self._in_worker(lambda: images.keep_only(set(self.states)))
+        if (images := self._imaging.images) is not None:
+            await self._in_worker(lambda: images.keep_only(set(self.configured)))
 
     async def _in_worker(self, work: Callable[[], Result]) -> Result:
         return await self._loop.run_in_executor(self._worker, work)
@@ -182,7 +209,7 @@ class Zones:
 
         found, problems = expand_zones(self.config, listed)
         self._unreadable = unreadable
-        if self.states and not found and not problems:
+        if self.configured and not found and not problems:
             where = self.config.zones[0].where if self.config.zones else Where(str(self.config.path))
             problems = (ConfigProblem(where, "no zone is left; those that were served go on"),)
         return dict(found), problems
@@ -198,16 +225,19 @@ class Zones:
         """Withdraws what has been missing for a while. But if a folder is gone or closed to us, or nothing at all is
         left (a mount that went away, a typo in a pattern), then that is what is missing, and every zone goes on."""
         now = self._loop.time()
-        for apex, state in list(self.states.items()):
+        for apex in list(self.configured):
             if apex in configured:
-                state.missing_since = None
+                self._missing_since.pop(apex, None)
             elif self._unreadable or not configured:
                 continue
-            elif state.missing_since is None:
-                state.missing_since = now
+            elif apex not in self._missing_since:
+                self._missing_since[apex] = now
                 self._loop.call_later(MISSING_SECONDS * 1.1, self.wake)
-            elif now - state.missing_since >= MISSING_SECONDS:
-                del self.states[apex], self.rules[apex]
+            elif now - self._missing_since[apex] >= MISSING_SECONDS:
+                del self._missing_since[apex], self.configured[apex], self.rules[apex]
+                self.states.pop(apex, None)
+                if self.notify_rules.pop(apex, None) is not None:
+                    self._secondaries.remove(apex)
                 self._publisher.withdrawn(apex)
 
     def _stale(self, everything: bool) -> list[bytes]:
@@ -216,17 +246,17 @@ class Zones:
         for apex, state in self.states.items():
             files = state.files
             if not files.signatures or everything or (files.touched() and files.changed()):
-                if self.watcher.unsettled(files.signatures or (state.configured.file,)):
+                if self.watcher.unsettled(files.signatures or (state.file,)):
                     continue
-                found.append((_octets(state.configured.file), apex))
+                found.append((_octets(state.file), apex))
         return [apex for _, apex in sorted(found)]
 
     def _watch(self) -> None:
-        paths = [f"{entry.watched_folder}/" for entry in self.config.zones]
+        paths = [f"{entry.watched_folder}/" for entry in self.config.zones if entry.watched_folder is not None]
         if self.config.path is not None:
             paths.append(str(self.config.path))
         for state in self.states.values():
-            paths += (state.configured.file, *state.files.signatures)
+            paths += (state.file, *state.files.signatures)
         self.watcher.watch(_folders_of(paths))
 
     def _load_some(self, apexes: Iterator[bytes]) -> bool:
@@ -239,9 +269,9 @@ class Zones:
             # answered by Python until then, which is sooner.
             imaged = state.served is not None and state.served.image is not None
             found = None
-            if self._images is not None and not state.files.signatures:
-                found = find_zone(state.configured.file, apex, self._images)
-            loaded = found or load_zone(state.configured.file, apex, self._images, large_too=imaged)
+            if self._imaging.images is not None and not state.files.signatures:
+                found = find_zone(state.file, apex, self._imaging.images)
+            loaded = found or load_zone(state.file, apex, self._imaging, large_too=imaged)
             files, served, problems, seconds = loaded
             if served is None and state.served is None:
                 served = self._restored(apex)
@@ -254,17 +284,13 @@ class Zones:
         """In the worker: what was published last of a zone whose file is broken."""
         zone = self._publisher.last_published(apex)
         if zone is None:
-            return None if self._images is None else self._images.last(apex)
+            return None if self._imaging.images is None else self._imaging.images.last(apex)
         served = ServedZone(zone)
         served.digest = content_digest(zone)
-        if self._images is None:
-            served.compile_all()
-            return served
-        return self._images.make(served, FileSet(), Problems())
+        return self._imaging.made(served, large=True)
 
     def _take(self, apex: bytes, files: FileSet, served: ServedZone | None, problems: Problems, seconds: float) -> None:
         state = self.states[apex]
-        images = self._images
         state.files, state.problems, state.load_seconds = files, problems, seconds
         self._log_problems(apex, problems)
         if problems.errors:
@@ -280,25 +306,13 @@ class Zones:
             gc.freeze()
         state.served, state.loaded_at = served, time.time()
         self._publisher.publish(apex, state)
-        if images is not None and served.image is None and is_large(served.zone):
-            self._tasks.add(task := self._loop.create_task(self._image_later(apex, state, served, images)))
-            task.add_done_callback(self._tasks.discard)
 
-    async def _image_later(self, apex: bytes, state: ZoneState, served: ServedZone, images: Images) -> None:
-        files, problems = state.files, state.problems
+        def imaged(made: ServedZone) -> None:
+            if state.served is served and self.states.get(apex) is state:
+                state.served = made
+                self._publisher.imaged(apex, made)
 
-        def make() -> ServedZone:
-            with _without_collection():
-                return images.make(served, files, problems)
-
-        try:
-            imaged = await self._in_worker(make)
-        except Exception:
-            log.exception("zone %s/IN: no image could be made, Python answers for it", names.zone_text(apex))
-            return
-        if state.served is served and self.states.get(apex) is state:
-            state.served = imaged
-            self._publisher.imaged(apex, imaged)
+        self._imaging.later(served, imaged, files, problems)
 
     def _log_problems(self, apex: bytes, problems: Problems) -> None:
         for problem in problems:
@@ -310,27 +324,26 @@ class Zones:
             log.error("zone %s/IN: and %d more problems", names.zone_text(apex), problems.left_out)
 
     def stop(self) -> None:
-        for task in self._tasks:
-            task.cancel()
+        self._imaging.stop()
         self.watcher.stop()
 
 
-def load_zone(path: str, apex: bytes, images: Images | None = None, *, large_too: bool = False) -> Loaded:
-    """Reads, checks and compiles one zone, for the engine if there are `images`; blocking. Large zones come later,
-    but for `large_too`."""
+def _rules(allowed: Iterable[TransferRule]) -> tuple[Rule, ...]:
+    return tuple(Rule(rule.network, rule.why, rule.key) for rule in allowed)
+
+
+def load_zone(path: str, apex: bytes, imaging: Imaging, *, large_too: bool = False) -> Loaded:
+    """Reads, checks and compiles one zone, for the engine if there is one; blocking. Large zones come later, but for
+    `large_too`."""
     begun = time.perf_counter()
     files = FileSet()
-    with _without_collection():
+    with without_collection():
         served = None
         try:
             reading = read_zone(path, apex, files.load, int(time.time()))
             problems = reading.problems
             if reading.zone is not None:
-                served = ServedZone(reading.zone)
-                if images is None:
-                    served.compile_all()
-                elif large_too or not is_large(reading.zone):
-                    served = images.make(served, files, problems)
+                served = imaging.made(ServedZone(reading.zone), files, problems, large=large_too)
         except Exception as error:  # one zone that we cannot handle must not keep the others from being read
             log.exception("zone %s/IN: reading it failed inside the server", names.zone_text(apex))
             served, problems = None, Problems()
@@ -343,18 +356,6 @@ def find_zone(path: str, apex: bytes, images: Images) -> Loaded | None:
     begun = time.perf_counter()
     found = images.find(apex, path)
     return None if found is None else (*found, time.perf_counter() - begun)
-
-
-@contextmanager
-def _without_collection() -> Iterator[None]:
-    """Millions of new objects, none of them garbage: the collector would walk them again and again."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _folders_of(paths: Iterable[str]) -> set[str]:

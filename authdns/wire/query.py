@@ -61,6 +61,7 @@ class Query:
     edns: Edns | None
     tsig: Tsig | None
     ixfr_serial: int | None
+    notified_serial: int | None = None  # the hint that a NOTIFY may hold
     signer: Signer | None = None
 
 
@@ -105,28 +106,30 @@ def parse_query(wire: bytes) -> Query:
     ixfr_serial = None
     if ancount > (opcode == Opcode.NOTIFY):
         raise Malformed(f"ANCOUNT is {ancount}", question)
+    notified_serial = None
     if ancount:  # the new SOA, a hint (RFC 1996 §3.7)
-        end, _, _ = _fixed_part(wire, _skip_name(wire, end, question), question, None)
+        end, rrtype, rdata = _fixed_part(wire, _skip_name(wire, end, question), question, None)
+        notified_serial = _serial_of(rrtype, rdata, question) if rrtype == Type.SOA else None
     if nscount:
         if nscount != 1 or qtype != Type.IXFR:
             raise Malformed(f"NSCOUNT is {nscount}", question)
         end, rrtype, rdata = _fixed_part(wire, _skip_name(wire, end, question), question, None)
         ixfr_serial = _serial_of(rrtype, rdata, question)
-    edns, tsig = _read_additional(wire, end, arcount, question)
-    return Query(ident, flags, opcode, question, qname, qtype, qclass, edns, tsig, ixfr_serial)
+    edns, tsig = read_additional(wire, end, arcount, question)
+    return Query(ident, flags, opcode, question, qname, qtype, qclass, edns, tsig, ixfr_serial, notified_serial)
 
 
 def tsig_of_response(wire: bytes) -> Tsig | None:
     """TSIG of what answers a NOTIFY, at least 12 octets: the same form, but an error may lack the question (NSD's do).
     Raises Malformed."""
     if wire[4:10] == bytes(6):
-        return _read_additional(wire, HEADER_OCTETS, int.from_bytes(wire[10:12], "big"), b"")[1]
+        return read_additional(wire, HEADER_OCTETS, int.from_bytes(wire[10:12], "big"), b"")[1]
     return parse_query(wire).tsig
 
 
 def _without_question(wire: bytes, end: int, arcount: int) -> Malformed:
     try:
-        edns, tsig = _read_additional(wire, end, arcount, b"")
+        edns, tsig = read_additional(wire, end, arcount, b"")
     except Malformed as error:
         return error
     kind = Malformed if tsig else NoQuestion
@@ -136,12 +139,12 @@ def _without_question(wire: bytes, end: int, arcount: int) -> Malformed:
 def _edns_if_any(wire: bytes, end: int, arcount: int) -> Edns | None:
     """OPT of a request that is refused whatever else it holds: it is answered with OPT (RFC 6891 §6.1.1)."""
     try:
-        return _read_additional(wire, end, arcount, b"")[0]
+        return read_additional(wire, end, arcount, b"")[0]
     except Malformed as error:
         return error.edns
 
 
-def _read_additional(wire: bytes, end: int, arcount: int, question: bytes) -> tuple[Edns | None, Tsig | None]:
+def read_additional(wire: bytes, end: int, arcount: int, question: bytes) -> tuple[Edns | None, Tsig | None]:
     """OPT at most once (RFC 6891 §6.1.1), TSIG last (RFC 8945 §5.1), nothing behind them."""
     edns: Edns | None = None
     tsig: Tsig | None = None
@@ -272,12 +275,12 @@ def _fixed_part(wire: bytes, position: int, question: bytes, edns: Edns | None) 
 
 
 def _serial_of(rrtype: int, rdata: bytes, question: bytes) -> int:
-    """The serial in the SOA of an IXFR query (RFC 1995 §3)."""
+    """The serial in the SOA of an IXFR query (RFC 1995 §3) or a NOTIFY."""
     if rrtype != Type.SOA:
         raise Malformed("the authority section of the IXFR query is no SOA", question)
     numbers_at = _skip_name(rdata, _skip_name(rdata, 0, question), question)
     if numbers_at + SOA_NUMBERS_OCTETS != len(rdata):
-        raise Malformed("the SOA of the IXFR query is cut off or too long", question)
+        raise Malformed("the SOA of the request is cut off or too long", question)
     return int.from_bytes(rdata[numbers_at : numbers_at + 4], "big")
 
 

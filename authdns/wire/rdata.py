@@ -39,6 +39,13 @@ _NAMES: dict[int, NameLayout] = {
     Type.SRV: NameLayout(6, 1),
 }
 
+# Types whose names a sender may have compressed, all that RFC 3597 §4 lists: what comes from elsewhere is expanded.
+EXPANDABLE: dict[int, NameLayout] = {
+    **_NAMES,
+    Type.SIG: NameLayout(18, 1),
+    Type.NXT: NameLayout(0, 1),
+}
+
 
 def folded(rrtype: int, rdata: bytes) -> bytes:
     """What tells one record of an RRset from another (RFC 2181 §5, names without regard to case: RFC 4034 §6.2)."""

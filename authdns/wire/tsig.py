@@ -22,6 +22,7 @@ FUDGE_SECONDS = 300  # recommended by RFC 8945 §10
 MIN_MAC_OCTETS = 10  # and half of the whole: what is shorter is malformed (RFC 8945 §5.2.2.1)
 # Our policy (§5.2.4): 128 bits, as in hmac-sha256-128. Only cut-off MACs of SHA-224 and SHA-1 can be shorter.
 POLICY_MAC_OCTETS = 16
+MAX_UNSIGNED_MESSAGES = 99  # in a row, of a stream (RFC 8945 §5.3.1)
 
 _TYPE_CLASS_TTL = Type.TSIG.to_bytes(2, "big") + Class.ANY.to_bytes(2, "big") + b"\0\0\0\0"
 _CLASS_TTL = Class.ANY.to_bytes(2, "big") + b"\0\0\0\0"
@@ -160,8 +161,51 @@ def verify_response(asked: Signer, response: bytes, tsig: Tsig | None, now: int)
     return Fault(f"it says {_error_text(tsig.error)}") if tsig.error else None
 
 
-def _verify(key: Key, prior: bytes, message: bytes, tsig: Tsig, now: int) -> Signer | Fault:
-    """RFC 8945 §5.2, in its order. `prior` is the MAC of what the message answers."""
+class SignedStream:
+    """Verifies the messages that answer one request, in their order (RFC 8945 §5.3.1): the first is signed, and after
+    it one in a hundred; each signature covers the unsigned messages before it."""
+
+    def __init__(self, asked: Signer) -> None:
+        self._asked = asked
+        self._prior = asked.mac
+        self._begun = False
+        self._unsigned: list[bytes] = []
+
+    def take(self, message: bytes, tsig: Tsig | None, now: int) -> Fault | None:
+        """None if nothing is wrong so far. Only after `end` everything is known to be genuine."""
+        if not self._begun:
+            fault = verify_response(self._asked, message, tsig, now)
+            self._begun = True
+        elif tsig is None:
+            self._unsigned.append(message)
+            too_many = len(self._unsigned) > MAX_UNSIGNED_MESSAGES
+            return Fault(f"more than {MAX_UNSIGNED_MESSAGES} messages in a row are not signed") if too_many else None
+        else:
+            fault = self._further(message, tsig, now)
+            self._unsigned.clear()
+        if tsig is not None:
+            self._prior = tsig.mac
+        return fault
+
+    def _further(self, message: bytes, tsig: Tsig, now: int) -> Fault | None:
+        key = self._asked.key
+        if tsig.key != key.name:
+            return Fault(f"it is signed with another key, {key_text(tsig.key)}", TsigError.BADKEY)
+        found = _verify(key, self._prior, message, tsig, now, b"".join(self._unsigned), timers_only=True)
+        if isinstance(found, Fault):
+            return found
+        return Fault(f"it says {_error_text(tsig.error)}") if tsig.error else None
+
+    def end(self) -> Fault | None:
+        """The last message has to be signed."""
+        return Fault("the last message is not signed") if self._unsigned or not self._begun else None
+
+
+def _verify(
+    key: Key, prior: bytes, message: bytes, tsig: Tsig, now: int, unsigned: bytes = b"", *, timers_only: bool = False
+) -> Signer | Fault:
+    """RFC 8945 §5.2, in its order. `prior` is the MAC of what the message answers, or of the one before it in a stream;
+    `unsigned` is what came in between."""
     algorithm = key.algorithm
     if tsig.algorithm != algorithm.wire_name:
         theirs = names.zone_text(tsig.algorithm)
@@ -170,7 +214,7 @@ def _verify(key: Key, prior: bytes, message: bytes, tsig: Tsig, now: int) -> Sig
     octets = len(tsig.mac)
     if not max(MIN_MAC_OCTETS, (algorithm.octets + 1) // 2) <= octets <= algorithm.octets:  # §5.2.2.1
         return Fault(f"a MAC of {octets} octets, where key {key} makes {algorithm.octets}")
-    expected = _mac(key, prior, _without_record(message, tsig), tsig)
+    expected = _mac(key, prior, unsigned + _without_record(message, tsig), tsig, timers_only=timers_only)
     if not hmac.compare_digest(expected[:octets], tsig.mac):
         said = "the secrets differ, or the message was changed on its way"
         return Fault(f"the MAC is not that of key {key}: {said}", TsigError.BADSIG)

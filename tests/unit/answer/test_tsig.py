@@ -65,7 +65,7 @@ def verified(packet: bytes, to: Responder) -> dns.message.Message:
         query(names.from_text("id.server."), Type.TXT, Class.CH),
         query(edns=opt(version=1)),
         query(qtype=Type.TKEY),
-        header(Flag.AA, (1, 0, 0, 0), Opcode.NOTIFY) + question(APEX, Type.SOA),
+        header(Flag.AA, (1, 0, 0, 0), Opcode.NOTIFY) + question(APEX, Type.A),
     ],
 )
 def test_the_response_is_that_without_tsig_and_signed(packet: bytes, tcp: bool) -> None:

@@ -50,7 +50,8 @@ def test_every_problem_of_a_file_is_found_at_once_and_each_only_once() -> None:
         "found the text `198.51.100.53`",
         "4:37 defaults.allow-transfer[1]: no list `ofice` in `addresses`; did you mean `office`?",
         "6:23 zones[0].fil: unknown key `fil`; did you mean `file`?",
-        "7:5 zones[1]: expected a mapping with `zone` and `file`, or `folder`, or `glob`, found the text `just text`",
+        "7:5 zones[1]: expected a mapping with `zone` and `file`, or `folder`, or `glob`, or `zone` and `primaries`, "
+        "found the text `just text`",
         "8:12 zones[2].zone: expected a domain name, found `b..example`: two dots follow each other (an empty label)",
         "8:47 zones[2].secondaries[0]: no secondary `mien`; did you mean `mine`?",
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import random
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from authdns.server import images as images_module
 from authdns.server.engine import NativeEngine
 from authdns.server.files import FileSet
 from authdns.server.images import Images
+from authdns.server.imaging import Imaging
 from authdns.server.zones import load_zone
 from authdns.wire import name as names
 from authdns.zone.problem import Problems
@@ -43,9 +45,13 @@ def images(tmp_path: Path) -> Images:
     return Images(NativeEngine(native), tmp_path / "images")
 
 
+def imaging(images: Images | None) -> Imaging:
+    return Imaging(images, ThreadPoolExecutor(1))
+
+
 def load(zone_file: Path, images: Images) -> ServedZone:
     """Read, made, kept."""
-    _, served, problems, _ = load_zone(str(zone_file), APEX, images, large_too=True)
+    _, served, problems, _ = load_zone(str(zone_file), APEX, imaging(images), large_too=True)
     assert served is not None, list(problems)
     return served
 
@@ -60,7 +66,7 @@ def records(served: ServedZone) -> list[object]:
 
 
 def test_what_was_kept_is_the_zone(zone_file: Path, images: Images) -> None:
-    read = load_zone(str(zone_file), APEX)[1]
+    read = load_zone(str(zone_file), APEX, imaging(None))[1]
     made = load(zone_file, images)
     found = images.find(APEX, str(zone_file))
     assert read is not None
@@ -79,7 +85,7 @@ def test_what_was_kept_is_the_zone(zone_file: Path, images: Images) -> None:
 
 def test_warnings_are_kept_as_well(zone_file: Path, images: Images) -> None:
     zone_file.write_text(HEAD.replace("@ NS NS2\n", ""))  # one name server only
-    _, _, before, _ = load_zone(str(zone_file), APEX, images, large_too=True)
+    _, _, before, _ = load_zone(str(zone_file), APEX, imaging(images), large_too=True)
     found = images.find(APEX, str(zone_file))
     assert found is not None
     assert list(found[2]) == list(before)

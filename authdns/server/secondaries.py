@@ -1,0 +1,491 @@
+"""Secondary zones over sockets: the shell around secondary.py (when) and transfer/inbound.py (what is said).
+
+Every attempt is one TCP connection to one primary: SOA, then IXFR or AXFR. What came is made into a zone and looked at
+by the worker thread, committed to the store as a whole, and then published like any other version; so at the next
+start it is served before any primary has answered. What fails changes nothing but the time of the next attempt.
+"""
+
+import asyncio
+import os
+import random
+import secrets
+import socket
+import sqlite3
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from authdns.answer.executor import ServedZone, UnavailableZone, ZoneTable
+from authdns.config import Config, ConfiguredZone, Endpoint, Primary
+from authdns.secondary import Attempt, Refresher
+from authdns.server import clock
+from authdns.server.counters import Counters
+from authdns.server.imaging import Imaging, without_collection
+from authdns.server.keys import Keys
+from authdns.server.listen import source_for
+from authdns.server.log import log
+from authdns.server.publish import Publisher
+from authdns.server.versions import Versions
+from authdns.transfer.inbound import Ask, Changes, Failed, Inbound, Trouble, UpToDate, Whole
+from authdns.transfer.policy import Address, plain
+from authdns.wire import name as names
+from authdns.wire.tsig import key_text
+from authdns.zone.delta import Delta, difference
+from authdns.zone.patch import DoesNotFit, patched
+from authdns.zone.problem import Problems
+from authdns.zone.records import Record
+from authdns.zone.zone import Zone
+
+CONNECT_SECONDS = 10.0
+MESSAGE_SECONDS = 20.0  # for each message, from its first octet to its last
+TRANSFER_SECONDS = 3600.0  # for all of it
+# What is slower after GRACE_SECONDS holds a place that others wait for, and may go on for ever.
+GRACE_SECONDS, MIN_OCTETS_PER_SECOND = 30.0, 1000
+READ_IN_LOOP_OCTETS = 4096  # a longer message is read in a thread: a few milliseconds for the largest
+TURN_SECONDS = 0.02  # of bringing back zones from the store, before what was brought back is served
+LOOK_SECONDS = 30.0  # at the latest: the clock of timers stands still while the machine sleeps
+NOTIFIED_LOG_SECONDS = 1.0
+
+
+@dataclass(slots=True)
+class SecondaryState:
+    """What is known of one secondary zone, also while it is not served. Times in seconds since 1970, 0 for never;
+    `error` is why the last attempt came to nothing."""
+
+    configured: ConfiguredZone
+    served: ServedZone | None = None
+    expired: bool = False
+    whole: bool = False  # the next transfer has to be one: what changed did not fit to what we have
+    loaded_at: float = 0.0
+    load_seconds: float = 0.0
+    checked_at: float = 0.0
+    failed_at: float = 0.0
+    error: str | None = None
+    primary: str = ""
+    task: "asyncio.Task[None] | None" = field(default=None, repr=False)
+
+
+class Secondaries:
+    """All secondary zones. Its methods are called on the event loop."""
+
+    def __init__(
+        self,
+        config: Config,
+        table: ZoneTable,
+        publisher: Publisher,
+        versions: Versions,
+        worker: ThreadPoolExecutor,
+        imaging: Imaging,
+        counters: Counters,
+        keys: Callable[[], Keys],
+    ) -> None:
+        self.states: dict[bytes, SecondaryState] = {}
+        self._listen = config.listen
+        self._table = table
+        self._publisher = publisher
+        self._versions = versions
+        self._worker = worker
+        self._imaging = imaging
+        self._counters = counters
+        self._keys = keys
+        self._loop = asyncio.get_running_loop()
+        self._reading = ThreadPoolExecutor(1, "transfers")
+        self._refresher = Refresher(random.SystemRandom().random, config.incoming.at_once)
+        self._pace = _Pace(config)
+        self._to_restore: deque[bytes] = deque()
+        self._restored: deque[tuple[bytes, ServedZone | None, float]] = deque()  # from the worker
+        self._restoring: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    # Configuration.
+
+    def take_over(self, config: Config) -> None:
+        self._refresher.at_once = config.incoming.at_once
+        self._pace = _Pace(config)
+
+    def add(self, apex: bytes, configured: ConfiguredZone) -> None:
+        """A zone that was not there, or changed: its version in the store is served, its primaries are asked."""
+        state = self.states.get(apex)
+        if state is None:
+            self.states[apex] = SecondaryState(configured)
+            self._to_restore.append(apex)
+            if self._restoring is None:
+                self._restoring = self._loop.create_task(self._restore_all())
+            return
+        others = state.configured.primaries != configured.primaries
+        state.configured = configured
+        if others and apex in self._refresher:
+            self._refresher.reconfigure(apex, len(configured.primaries), clock.since_boot())
+            self._poll_soon()
+
+    def remove(self, apex: bytes) -> None:
+        state = self.states.pop(apex, None)
+        if state is None:
+            return
+        if state.task is not None:
+            state.task.cancel()
+        self._refresher.remove(apex)
+        self._worker.submit(self._forget, apex)
+
+    def _forget(self, apex: bytes) -> None:
+        try:
+            self._versions.store.forget(apex)
+        except sqlite3.Error as error:
+            log.error("cannot write %s: %s", self._versions.store.path, error)
+
+    async def restored(self) -> None:
+        """Every zone that the store had a version of is served."""
+        while self._restoring is not None:
+            await asyncio.shield(self._restoring)
+
+    async def _restore_all(self) -> None:
+        try:
+            while self._to_restore:
+                await self._loop.run_in_executor(self._worker, self._restore_some)
+                while self._restored:
+                    self._begin(*self._restored.popleft())
+        finally:
+            self._restoring = None
+
+    def _restore_some(self) -> None:
+        """In the worker, as many as fit into a turn."""
+        begun = time.perf_counter()
+        while self._to_restore and time.perf_counter() - begun < TURN_SECONDS:
+            apex = self._to_restore.popleft()
+            served, left = None, 0.0
+            try:
+                lease = self._versions.store.lease(apex)
+                zone = None if lease is None else self._versions.last(apex)
+                if lease is not None and zone is not None:
+                    left = clock.left(lease)
+                    served = self._imaging.made(ServedZone(zone))
+            except Exception:
+                log.exception("zone %s/IN: its last version cannot be brought back", names.zone_text(apex))
+            self._restored.append((apex, served, left))
+
+    def _begin(self, apex: bytes, served: ServedZone | None, left: float) -> None:
+        state = self.states.get(apex)
+        if state is None:
+            return  # removed meanwhile
+        now = clock.since_boot()
+        primaries = len(state.configured.primaries)
+        if served is None:
+            self._refresher.add(apex, primaries, now)
+        else:
+            soa = served.zone.soa
+            state.served, state.loaded_at = served, time.time()
+            self._refresher.add(apex, primaries, now, soa, left)
+            if left > 0:
+                self._serve(apex, state, served)
+                log.info(
+                    "zone %s/IN: serial %d from the state folder, for %d s more",
+                    names.zone_text(apex),
+                    soa.serial,
+                    left,
+                )
+            else:
+                self._expire(apex, state)
+        self._poll_soon()
+
+    # What is due.
+
+    def notified(self, apex: bytes, address: Address, serial: int | None) -> str:
+        """A NOTIFY from somebody who may send it: what becomes of it, for the log."""
+        state = self.states.get(apex)
+        if state is None or apex not in self._refresher:
+            return "the zone is being brought back from the state folder"
+        if serial is not None and state.served is not None and not state.expired:
+            ours = state.served.zone.soa.serial
+            if serial == ours:
+                return f"we have serial {serial}"
+        hosts = [plain(each.endpoint.host) for each in state.configured.primaries]
+        number = hosts.index(address) if address in hosts else None
+        self._refresher.notified(apex, number, clock.since_boot())
+        self._poll_soon()
+        return "asking"
+
+    def _poll_soon(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_later(0, self._poll)
+
+    def _poll(self) -> None:
+        now = clock.since_boot()
+        for apex in self._refresher.expire(now):
+            self._expire(apex, self.states[apex])
+        for attempt in self._refresher.poll(now):
+            state = self.states[attempt.apex]
+            state.task = self._loop.create_task(self._attempt(attempt, state))
+        deadline = self._refresher.deadline()
+        wait = LOOK_SECONDS if deadline is None else min(max(deadline - now, 0.0), LOOK_SECONDS)
+        self._timer = self._loop.call_later(wait, self._poll)
+
+    def _expire(self, apex: bytes, state: SecondaryState) -> None:
+        state.expired = True
+        why = "" if state.error is None else f"; the last error: {state.error}"
+        self._table.publish(apex, UnavailableZone("it has expired: no primary has confirmed it for too long"))
+        log.error(
+            "zone %s/IN: expired: no primary has confirmed it for too long; queries get SERVFAIL%s",
+            names.zone_text(apex),
+            why,
+        )
+
+    # One attempt.
+
+    async def _attempt(self, attempt: Attempt, state: SecondaryState) -> None:
+        apex = attempt.apex
+        primary = state.configured.primaries[attempt.primary % len(state.configured.primaries)]
+        begun = time.perf_counter()
+        done: _Version | UpToDate | Failed
+        try:
+            step = await self._asked(apex, state, primary)
+            if isinstance(step, Whole | Changes):
+                done = await self._loop.run_in_executor(self._worker, self._made, apex, state, step)
+            else:
+                done = step
+        except Exception as error:  # a fault of ours must not keep the zone from being asked for again
+            log.exception("zone %s/IN: the attempt failed inside the server", names.zone_text(apex))
+            done = Failed(Trouble.CONTENT, f"the server failed on it, which is its fault: {error!r}")
+        state.task = None
+        if self.states.get(apex) is not state:
+            return
+        state.checked_at = time.time()
+        state.load_seconds = time.perf_counter() - begun
+        if isinstance(done, _Version):
+            self._take(apex, state, primary, done)
+        elif isinstance(done, UpToDate):
+            self._confirm(apex, state, primary, done)
+        else:
+            self._fail(apex, state, primary, done)
+        self._poll_soon()
+
+    async def _asked(self, apex: bytes, state: SecondaryState, primary: Primary) -> UpToDate | Whole | Changes | Failed:
+        """The conversation. It cannot take longer than TRANSFER_SECONDS."""
+        key = None if primary.key is None else self._keys().get(primary.key)
+        if primary.key is not None and key is None:
+            return Failed(Trouble.DISTRUSTED, f"there is no key {key_text(primary.key)} to sign with")
+        have = None if state.served is None else _soa_record(state.served.zone)
+        source = f"transfer from {primary.endpoint}"
+        machine = Inbound(apex, have, key, lambda: secrets.randbelow(65536), source, whole=state.whole)
+        try:
+            async with asyncio.timeout(TRANSFER_SECONDS):
+                return await self._converse(machine, primary)
+        except TimeoutError:
+            return Failed(Trouble.UNREACHABLE, f"no answer in time ({machine.progress})")
+        except (asyncio.IncompleteReadError, ConnectionError):
+            return machine.broken_off()
+        except OSError as error:
+            return Failed(Trouble.UNREACHABLE, _reason(error))
+
+    async def _converse(self, machine: Inbound, primary: Primary) -> UpToDate | Whole | Changes | Failed:
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                reader, writer = await self._connected(primary.endpoint)
+        except ConnectionError as error:
+            return Failed(Trouble.UNREACHABLE, _reason(error))
+        begun, octets = self._loop.time(), 0
+        try:
+            _send(writer, machine.begin(int(time.time())))
+            while True:
+                async with asyncio.timeout(MESSAGE_SECONDS):
+                    message = await reader.readexactly(int.from_bytes(await reader.readexactly(2), "big"))
+                octets += len(message)
+                seconds = self._loop.time() - begun
+                if seconds > GRACE_SECONDS and octets < (seconds - GRACE_SECONDS) * MIN_OCTETS_PER_SECOND:
+                    return Failed(Trouble.UNREACHABLE, f"too slow: {octets} bytes in {seconds:.0f} s")
+                now = int(time.time())
+                if len(message) <= READ_IN_LOOP_OCTETS:
+                    step = machine.receive(message, now)
+                else:
+                    step = await self._loop.run_in_executor(self._reading, machine.receive, message, now)
+                if isinstance(step, Ask):
+                    _send(writer, step.request)
+                elif step is not None:
+                    return step
+                await self._pace.wait(len(message))
+        finally:
+            writer.transport.abort()  # nothing is left to be said
+
+    async def _connected(self, to: Endpoint) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        family = socket.AF_INET6 if to.host.version == 6 else socket.AF_INET
+        sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        try:
+            sock.bind((source_for(self._listen, to.host), 0))
+            await self._loop.sock_connect(sock, (str(to.host), to.port))
+            return await asyncio.open_connection(sock=sock)
+        except BaseException:
+            sock.close()
+            raise
+
+    def _made(self, apex: bytes, state: SecondaryState, step: Whole | Changes) -> "_Version | Failed":
+        """In the worker: what was received as a zone that is in the store; nothing less is published."""
+        before = None if state.served is None else state.served.zone
+        try:
+            with without_collection():
+                if isinstance(step, Whole):
+                    zone, deltas = _whole(step, before)
+                else:
+                    assert before is not None, "a change was asked for from what there was"
+                    zone, deltas = _changed(before, step), step.deltas
+                # The engine goes on with the image before until there is the next one.
+                imaged = state.served is not None and state.served.image is not None
+                served = self._imaging.made(ServedZone(zone), large=imaged)
+        except DoesNotFit as error:
+            state.whole = isinstance(step, Changes)
+            return Failed(Trouble.CONTENT, str(error))
+        soa = zone.soa
+        left = self._refresher.life(soa, step.expire)
+        try:
+            self._versions.commit(zone, deltas, clock.lease(left))
+        except sqlite3.Error as error:  # it is served all the same: a full disk is no reason for an old zone
+            log.error(
+                "cannot write %s: %s; at the next start there will be an older version, or none",
+                self._versions.store.path,
+                error,
+            )
+        state.whole = False
+        kind = "AXFR" if isinstance(step, Whole) else "IXFR"
+        return _Version(served, kind, step.records, step.octets, step.expire)
+
+    def _take(self, apex: bytes, state: SecondaryState, primary: Primary, version: "_Version") -> None:
+        served = version.served
+        soa = served.zone.soa
+        state.served, state.loaded_at, state.error, state.primary = served, time.time(), None, str(primary.endpoint)
+        left = self._refresher.refreshed(apex, soa, clock.since_boot(), replaced=True, expire=version.expire)
+        self._counters.incoming(version.kind.lower())
+        log.info(
+            "zone %s/IN: transferred serial %d from %s (%s, %d records, %d bytes, %.3f s%s)",
+            names.zone_text(apex),
+            soa.serial,
+            _about(primary),
+            version.kind,
+            version.records,
+            version.octets,
+            state.load_seconds,
+            "" if primary.key is None else f", key {key_text(primary.key)}",
+        )
+        if left <= 0:
+            self._expire(apex, state)
+        else:
+            self._serve(apex, state, served)
+
+    def _serve(self, apex: bytes, state: SecondaryState, served: ServedZone) -> None:
+        state.expired = False
+        self._publisher.transferred(apex, served, state.configured.policy)
+
+        def imaged(made: ServedZone) -> None:
+            if state.served is served and self.states.get(apex) is state:
+                state.served = made
+                if not state.expired:
+                    self._publisher.imaged(apex, made)
+
+        self._imaging.later(served, imaged)
+
+    def _confirm(self, apex: bytes, state: SecondaryState, primary: Primary, answer: UpToDate) -> None:
+        """The primary has what we have, or something older; then another may have more."""
+        served = state.served
+        assert served is not None, "without a version everything is news"
+        soa = served.zone.soa
+        if answer.serial != soa.serial:
+            reason = f"it has serial {answer.serial}, which is older than ours, {soa.serial}"
+            self._fail(apex, state, primary, Failed(Trouble.REFUSED, reason))
+            return
+        state.error, state.primary = None, str(primary.endpoint)
+        left = self._refresher.refreshed(apex, soa, clock.since_boot(), replaced=False, expire=answer.expire)
+        self._counters.incoming("up to date")
+        self._worker.submit(self._keep_lease, apex, left)
+        log.debug("zone %s/IN: %s has serial %d too", names.zone_text(apex), _about(primary), soa.serial)
+        if state.expired and left > 0:
+            log.info("zone %s/IN: serial %d is confirmed, and served again", names.zone_text(apex), soa.serial)
+            self._serve(apex, state, served)
+
+    def _keep_lease(self, apex: bytes, left: float) -> None:
+        try:
+            self._versions.store.keep_lease(apex, clock.lease(left))
+        except sqlite3.Error as error:
+            log.error("cannot write %s: %s", self._versions.store.path, error)
+
+    def _fail(self, apex: bytes, state: SecondaryState, primary: Primary, failed: Failed) -> None:
+        content = failed.trouble is Trouble.CONTENT and not state.whole  # else all of the zone is asked for at once
+        wait = self._refresher.failed(apex, clock.since_boot(), content=content)
+        state.error, state.failed_at = f"{_about(primary)}: {failed.reason}", time.time()
+        self._counters.incoming(failed.trouble.name.lower())
+        then = "asking the next primary" if not wait else f"again in {wait:.0f} s"
+        log.warning(
+            "zone %s/IN: no transfer from %s: %s; %s", names.zone_text(apex), _about(primary), failed.reason, then
+        )
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        for state in self.states.values():
+            if state.task is not None:
+                state.task.cancel()
+        if self._restoring is not None:
+            self._restoring.cancel()
+        self._reading.shutdown(wait=False)
+
+
+class _Version(NamedTuple):
+    """A version that is in the store."""
+
+    served: ServedZone
+    kind: str
+    records: int
+    octets: int
+    expire: int | None
+
+
+class _Pace:
+    """Holds all transfers together to a rate."""
+
+    def __init__(self, config: Config) -> None:
+        megabytes = config.incoming.megabytes_per_second
+        self._seconds_per_octet = 0.0 if megabytes is None else 1 / (megabytes * 1_000_000)
+        self._free_at = 0.0
+
+    async def wait(self, octets: int) -> None:
+        """Until so many more may be read."""
+        if self._seconds_per_octet:
+            now = asyncio.get_running_loop().time()
+            self._free_at = max(self._free_at, now) + octets * self._seconds_per_octet
+            await asyncio.sleep(self._free_at - now)
+
+
+def _whole(step: Whole, before: Zone | None) -> tuple[Zone, Sequence[Delta]]:
+    """The zone, and what changed, if that is known and shorter. Raises DoesNotFit."""
+    zone = step.builder.build()
+    if zone is None:
+        raise DoesNotFit(next((str(problem) for problem in step.builder.problems), "the records make no zone"))
+    delta = None if before is None else difference(before, zone, zone.records)
+    return zone, () if delta is None else (delta,)
+
+
+def _changed(zone: Zone, step: Changes) -> Zone:
+    for delta in step.deltas:
+        zone = patched(zone, delta, Problems(), "IXFR")
+    return zone
+
+
+def _soa_record(zone: Zone) -> Record:
+    rrtype, ttl, (rdata,) = zone.soa_rrset
+    return Record(zone.apex, rrtype, ttl, rdata)
+
+
+def _send(writer: asyncio.StreamWriter, request: bytes) -> None:
+    writer.write(len(request).to_bytes(2, "big") + request)
+
+
+def _reason(error: OSError) -> str:
+    """asyncio's own text names the address once more."""
+    return os.strerror(error.errno) if error.errno else str(error)
+
+
+def _about(primary: Primary) -> str:
+    """`192.0.2.1#53`, with its name in the configuration."""
+    endpoint = primary.endpoint
+    where = f"{endpoint.host}#{endpoint.port}"
+    return where if primary.name_key == str(endpoint.host) else f"{where} ({primary.name_key})"
