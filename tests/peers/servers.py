@@ -56,6 +56,9 @@ class Bind(NameServer):
         zones = "\n".join(self._zone(zone) for zone in self.zones)
         text = f"options {{{options}}};\ncontrols {{ }};\n{silence}\n{keys}{zones}\n"
         (self.folder / "named.conf").write_text(text)
+        # A zone whose file was edited while the server was down is refused if the journal does not lead up to it.
+        for journal in self.folder.glob("*.journal"):
+            journal.unlink()
 
     def _zone(self, zone: Zone) -> str:
         signed = f' key "{zone.key_of_secondaries.name}"' if zone.key_of_secondaries else ""
@@ -141,6 +144,7 @@ class Knot(NameServer):
     name: ClassVar[str] = "knot"
 
     def write_configuration(self) -> None:
+        (self.folder / "database").mkdir(exist_ok=True)  # journals, among others
         remotes: Remotes = {}
         for zone in self.zones:
             for each in zone.notify:
