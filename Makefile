@@ -1,5 +1,5 @@
 # make run   — serve zones/ on 127.0.0.1 and ::1, port 5353; nothing to configure, no root
-# make test  — everything that CI runs, the running server once with each engine; as root it installs the real peers (BIND, NSD, Knot, unbound) that it talks to
+# make test  — everything that CI runs, the running server once with each engine; as root it installs the real peers (BIND, NSD, Knot, PowerDNS, unbound) that it talks to
 # make differential — 100,000 random questions to random zones, to authdns and to BIND, NSD and Knot (takes minutes)
 # make bench — CPU time per query, beside a floor and the peers that are installed; options: make bench BENCH=--help
 # make fuzz  — FUZZ_SECONDS of Atheris or, for the engine's C, libFuzzer with sanitizers for each target (finds and

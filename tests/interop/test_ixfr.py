@@ -1,4 +1,4 @@
-"""IXFR out (RFC 1995): what changed reaches BIND, NSD, Knot and dnspython as differences, and is what was served."""
+"""IXFR out (RFC 1995): what changed reaches each peer and dnspython as differences, and is what was served."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""BIND, NSD and Knot as secondaries: an edit of a zone file reaches them by NOTIFY and transfer, record by record."""
+"""BIND, NSD, Knot and PowerDNS as secondaries: an edit of a zone file reaches them by NOTIFY and transfer, record by
+record."""
 
 from __future__ import annotations
 
@@ -9,13 +10,27 @@ import pytest
 
 from tests.interop.conftest import Serve
 from tests.interop.zones import EXAMPLE_COM, EXAMPLE_NET, write
-from tests.peers import Bind, Endpoint, Knot, NameServer, Nsd, Record, Zone, axfr, free_port, records_in_file, requires
+from tests.peers import (
+    Bind,
+    Endpoint,
+    Knot,
+    NameServer,
+    Nsd,
+    Pdns,
+    Record,
+    Zone,
+    axfr,
+    free_port,
+    records_in_file,
+    requires,
+)
 
 ARRIVAL_SECONDS = 15.0
 SECONDARIES = [
     pytest.param(Bind, marks=requires("bind")),
     pytest.param(Nsd, marks=requires("nsd")),
     pytest.param(Knot, marks=requires("knot")),
+    pytest.param(Pdns, marks=requires("pdns")),
 ]
 
 
@@ -84,9 +99,9 @@ def test_an_edit_may_remove_names(kind: type[NameServer], tmp_path: Path, serve:
     pair.arrives("example.com", 2)
 
 
-@requires("bind", "nsd", "knot")
-def test_one_edit_reaches_all_three(tmp_path: Path, serve: Serve, stack: ExitStack) -> None:
-    pair = Pair(tmp_path, serve, stack, [Bind, Nsd, Knot])
+@requires("bind", "nsd", "knot", "pdns")
+def test_one_edit_reaches_all_of_them(tmp_path: Path, serve: Serve, stack: ExitStack) -> None:
+    pair = Pair(tmp_path, serve, stack, [Bind, Nsd, Knot, Pdns])
     pair.arrives("example.com", 1)
     for serial in (2, 3, 10):
         pair.edit("example.com", EXAMPLE_COM, serial, f"edit{serial} IN A 192.0.2.{serial}\n")

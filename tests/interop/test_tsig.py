@@ -1,4 +1,4 @@
-"""TSIG with BIND, NSD and Knot as secondaries that must sign, and with dig and kdig: transfers, NOTIFY, refusals."""
+"""TSIG with every peer as a secondary that must sign, and with dig and kdig: transfers, NOTIFY, refusals."""
 
 from __future__ import annotations
 

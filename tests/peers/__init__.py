@@ -1,8 +1,9 @@
 """Real name servers for tests: each runs on a free loopback port, in a folder of its own, and stops with its test.
 
-`Bind`, `Nsd`, `Knot`, `Unbound` and `Authdns` share one interface (`process.NameServer`): zones are given as `Zone`
-values (from a file, or transferred from a primary), `start()` returns once the server answers, `stop()` always ends it.
-Endpoints are chosen when the object is made, so that two servers can be told about each other before either runs.
+`Bind`, `Nsd`, `Knot`, `Pdns`, `Unbound` and `Authdns` share one interface (`process.NameServer`): zones are given as
+`Zone` values (from a file, or transferred from a primary), `start()` returns once the server answers, `stop()` always
+ends it. Endpoints are chosen when the object is made, so that two servers can be told about each other before either
+runs.
 
 What a server serves is read with `axfr()` as a set of records that compares across implementations; what a user sees
 is read with `dig()`.
@@ -15,7 +16,7 @@ from tests.peers.availability import missing, requires
 from tests.peers.dig import Dig, dig
 from tests.peers.process import Endpoint, NameServer, ServerDied, TsigKey, Zone, free_port, wait_until
 from tests.peers.records import Record, ask, ask_all, axfr, exchange, records_in_file, serial_at
-from tests.peers.servers import Bind, Knot, Nsd, Unbound
+from tests.peers.servers import Bind, Knot, Nsd, Pdns, Unbound
 
 __all__ = [
     "Authdns",
@@ -25,6 +26,7 @@ __all__ = [
     "Knot",
     "NameServer",
     "Nsd",
+    "Pdns",
     "Record",
     "ServerDied",
     "TsigKey",

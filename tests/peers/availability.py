@@ -15,6 +15,7 @@ BINARIES = {
     "bind": "named",
     "nsd": "nsd",
     "knot": "knotd",
+    "pdns": "pdns_server",
     "unbound": "unbound",
     "dig": "dig",
     "kdig": "kdig",

@@ -19,6 +19,8 @@ need knotd knot
 need kdig knot-dnsutils
 need kzonecheck knot-dnssecutils
 need kzonesign knot-dnssecutils
+need pdns_server pdns-server
+ls /usr/share/pdns-backend-sqlite3/schema/schema.sqlite3.sql >/dev/null 2>&1 || missing="$missing pdns-backend-sqlite3"
 need unbound unbound
 need clang clang
 ls /usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-*.a >/dev/null 2>&1 || missing="$missing libclang-rt-dev"
@@ -30,8 +32,16 @@ if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null 2>&1; then
     exit 0
 fi
 echo "Installing$missing for the interop tests"
-# RUNLEVEL=1: the packages' services are not to be started on this machine.
+# The packages' services are not to be started on this machine: without systemd RUNLEVEL=1 sees to it, with systemd only
+# a policy, made here where there is none yet and removed again.
 export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+    trap 'rm -f "$policy"' EXIT
+    trap 'exit 1' HUP INT TERM
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 755 "$policy"
+fi
 apt-get update -qq
 # shellcheck disable=SC2086
 apt-get install -y -qq --no-install-recommends $missing >/dev/null

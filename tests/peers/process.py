@@ -58,8 +58,9 @@ class TsigKey(NamedTuple):
 class Zone:
     """A zone that a server serves: from `file`, or transferred from `primary`; exactly one of the two is given.
 
-    With `key`, BIND, NSD and Knot sign what they ask the primary, and take its NOTIFY only if it is signed. For
-    `Unbound`, `primary` is the server to ask for names in the zone.
+    With `key`, BIND, NSD, Knot and PowerDNS sign what they ask the primary, and take its NOTIFY only if it is signed;
+    where the zone comes from a file, they let only who signs transfer it, and sign their NOTIFY. What a secondary gives
+    to others is never signed. For `Unbound`, `primary` is the server to ask for names in the zone.
     """
 
     name: str  # without the final dot
@@ -71,6 +72,11 @@ class Zone:
     def __post_init__(self) -> None:
         if (self.file is None) == (self.primary is None):
             raise ValueError(f"zone {self.name}: give either a file or a primary")
+
+    @property
+    def key_of_secondaries(self) -> TsigKey | None:
+        """What those must sign with who transfer the zone from this server, and what NOTIFY to them is signed with."""
+        return self.key if self.primary is None else None
 
 
 class ServerDied(Exception):

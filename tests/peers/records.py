@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import dns.exception
 import dns.flags
@@ -16,6 +16,7 @@ import dns.rdataclass
 import dns.rdatatype
 import dns.rdtypes.ANY.SOA
 import dns.rrset
+import dns.tsig
 import dns.zone
 
 AXFR_SECONDS = 20.0
@@ -91,11 +92,30 @@ def serial_at(server: tuple[str, int], zone: str, timeout: float = 2.0) -> int |
     return None
 
 
-def axfr(server: tuple[str, int], zone: str) -> frozenset[Record]:
-    """All records of `zone`, transferred from `server`; raises what `dns.query.xfr` raises."""
+def axfr(server: tuple[str, int], zone: str, key: tuple[str, str, str] | None = None) -> frozenset[Record]:
+    """All records of `zone`, transferred from `server`; signed if a `key` (a `TsigKey`) is given.
+
+    Raises what `dns.query.xfr` raises.
+    """
+    return frozenset(record for rrset in xfr(server, zone, key) for record in of_rrset(rrset))
+
+
+def xfr(
+    server: tuple[str, int], zone: str, key: tuple[str, str, str] | None = None, serial: int | None = None
+) -> list[dns.rrset.RRset]:
+    """What a transfer carries, as it comes: IXFR if a `serial` is given; raises what `dns.query.xfr` raises."""
     address, port = server
-    messages = dns.query.xfr(address, zone, port=port, relativize=False, lifetime=AXFR_SECONDS)
-    return frozenset(record for message in messages for rrset in message.answer for record in of_rrset(rrset))
+    asked: dict[str, Any] = {"rdtype": "AXFR"} if serial is None else {"rdtype": "IXFR", "serial": serial}
+    if key is not None:
+        asked |= {"keyring": keyring(key), "keyname": key[0]}
+    messages = dns.query.xfr(address, zone, port=port, relativize=False, lifetime=AXFR_SECONDS, **asked)
+    return [rrset for message in messages for rrset in message.answer]
+
+
+def keyring(key: tuple[str, str, str]) -> dict[dns.name.Name, dns.tsig.Key]:
+    """`key` as dnspython wants it."""
+    name, secret, algorithm = key
+    return {dns.name.from_text(name): dns.tsig.Key(name, secret, f"{algorithm}.")}
 
 
 def records_in_file(path: Path, origin: str) -> frozenset[Record]:

@@ -1,18 +1,28 @@
-"""BIND, NSD, Knot and unbound: the least configuration each of them needs.
+"""BIND, NSD, Knot, PowerDNS and unbound: the least configuration each of them needs.
 
 As a secondary, each accepts NOTIFY from its primary's address and lets loopback transfer the zone, so that a test can
 read what arrived. Zones carry long refresh times in the tests, so what arrives in time came by NOTIFY.
+
+As a primary, each reads its zone files at start and when told to (`reload`), sends NOTIFY of what is new to
+`Zone.notify`, and answers IXFR with the differences between the versions that it read; PowerDNS has no IXFR out, and
+answers it with the whole zone.
 """
 
 from __future__ import annotations
 
+import sqlite3
+import subprocess
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, ClassVar
 
+from tests.peers.availability import find_binary
 from tests.peers.process import Endpoint, NameServer, TsigKey, Zone, runnable
 
 LOOPBACK = ("127.0.0.1", "::1")  # not all of 127.0.0.0/8: 127.0.0.2 is the stranger in the tests
+
+Remotes = dict[tuple[Endpoint, TsigKey | None], str]  # Knot's names of those it sends to, each with what it signs with
 
 
 class Bind(NameServer):
@@ -46,11 +56,19 @@ class Bind(NameServer):
         zones = "\n".join(self._zone(zone) for zone in self.zones)
         text = f"options {{{options}}};\ncontrols {{ }};\n{silence}\n{keys}{zones}\n"
         (self.folder / "named.conf").write_text(text)
+        # A zone whose file was edited while the server was down is refused if the journal does not lead up to it.
+        for journal in self.folder.glob("*.journal"):
+            journal.unlink()
 
     def _zone(self, zone: Zone) -> str:
-        notify = "".join(f"{each.address} port {each.port}; " for each in zone.notify)
+        signed = f' key "{zone.key_of_secondaries.name}"' if zone.key_of_secondaries else ""
+        notify = "".join(f"{each.address} port {each.port}{signed}; " for each in zone.notify)
         if zone.file is not None:
-            return f'zone "{zone.name}" {{ type primary; file "{zone.file}"; also-notify {{ {notify}}}; }};'
+            transfer = f"allow-transfer {{{signed}; }}; " if signed else ""
+            return (
+                f'zone "{zone.name}" {{ type primary; file "{zone.file}"; journal "{zone.name}.journal"; '
+                f"ixfr-from-differences yes; {transfer}also-notify {{ {notify}}}; }};"
+            )
         assert zone.primary is not None
         key = f' key "{zone.key.name}"' if zone.key else ""
         primary = f"{zone.primary.address} port {zone.primary.port}{key};"
@@ -68,7 +86,7 @@ class Bind(NameServer):
 class Nsd(NameServer):
     """`nsd` with one server process, and without its rate limiting, which is on by default.
 
-    Without a database it reads the zone files at start and on SIGHUP.
+    Without a database it reads the zone files at start and on SIGHUP. What changed it keeps beside them (FILE.ixfr).
     """
 
     name: ClassVar[str] = "nsd"
@@ -102,8 +120,9 @@ class Nsd(NameServer):
 
     def _zone(self, zone: Zone) -> str:
         lines = ["zone:", f"    name: {zone.name}"]
-        lines += [f"    provide-xfr: {network} NOKEY" for network in LOOPBACK]
-        lines += [f"    notify: {each.address}@{each.port} NOKEY" for each in zone.notify]
+        signed = zone.key_of_secondaries.name if zone.key_of_secondaries else "NOKEY"
+        lines += [f"    provide-xfr: {network} {signed}" for network in LOOPBACK]
+        lines += [f"    notify: {each.address}@{each.port} {signed}" for each in zone.notify]
         if zone.primary is not None:
             key = zone.key.name if zone.key else "NOKEY"
             lines += [
@@ -112,7 +131,7 @@ class Nsd(NameServer):
                 f"    allow-notify: {zone.primary.address} {key}",
             ]
         else:
-            lines.append(f"    zonefile: {zone.file}")
+            lines += [f"    zonefile: {zone.file}", "    store-ixfr: yes", "    create-ixfr: yes"]
         return "\n".join(lines)
 
     def command(self) -> list[str]:
@@ -125,13 +144,13 @@ class Knot(NameServer):
     name: ClassVar[str] = "knot"
 
     def write_configuration(self) -> None:
-        remotes: dict[Endpoint, str] = {}
-        signed: dict[Endpoint, TsigKey] = {}
+        (self.folder / "database").mkdir(exist_ok=True)  # journals, among others
+        remotes: Remotes = {}
         for zone in self.zones:
-            for each in (*zone.notify, *((zone.primary,) if zone.primary else ())):
-                remotes.setdefault(each, f"remote{len(remotes)}")
-            if zone.primary is not None and zone.key is not None:
-                signed[zone.primary] = zone.key
+            for each in zone.notify:
+                remotes.setdefault((each, zone.key_of_secondaries), f"remote{len(remotes)}")
+            if zone.primary is not None:
+                remotes.setdefault((zone.primary, zone.key), f"remote{len(remotes)}")
         text = f"""server:
     rundir: "{self.folder}"
     listen: {self.address}@{self.port}
@@ -154,7 +173,7 @@ acl:
   - id: notify
     address: [{", ".join(LOOPBACK)}]
     action: notify
-{self._notify_with_keys()}{self._remotes(remotes, signed)}
+{self._rules_with_keys()}{self._remotes(remotes)}
 template:
   - id: default
     storage: "{self.folder}"
@@ -171,37 +190,159 @@ zone:
         lines = [f"  - id: {key.name}\n    algorithm: {key.algorithm}\n    secret: {key.secret}\n" for key in self.keys]
         return "".join(["key:\n", *lines]) if lines else ""
 
-    def _notify_with_keys(self) -> str:
-        rest = f"    address: [{', '.join(LOOPBACK)}]\n    action: notify\n"
-        return "".join(f"  - id: notify-{key.name}\n    key: {key.name}\n{rest}" for key in self.keys)
+    def _rules_with_keys(self) -> str:
+        return "".join(
+            f"  - id: {action}-{key.name}\n    key: {key.name}\n    address: [{', '.join(LOOPBACK)}]\n"
+            f"    action: {action}\n"
+            for key in self.keys
+            for action in ("transfer", "notify")
+        )
 
     @staticmethod
-    def _remotes(remotes: dict[Endpoint, str], signed: dict[Endpoint, TsigKey]) -> str:
+    def _remotes(remotes: Remotes) -> str:
         if not remotes:
             return ""
         lines = []
-        for each, name in remotes.items():
-            key = f"\n    key: {signed[each].name}" if each in signed else ""
-            lines.append(f"  - id: {name}\n    address: {each.address}@{each.port}{key}")
+        for (each, key), name in remotes.items():
+            signed = f"\n    key: {key.name}" if key else ""
+            lines.append(f"  - id: {name}\n    address: {each.address}@{each.port}{signed}")
         return "\n".join(["remote:", *lines])
 
     @staticmethod
-    def _zone(zone: Zone, remotes: dict[Endpoint, str]) -> str:
+    def _zone(zone: Zone, remotes: Remotes) -> str:
         lines = [f"  - domain: {zone.name}"]
+        with_key = f"-{zone.key.name}" if zone.key else ""
         if zone.notify:
-            lines.append(f"    notify: [{', '.join(remotes[each] for each in zone.notify)}]")
+            lines.append(f"    notify: [{', '.join(remotes[each, zone.key_of_secondaries] for each in zone.notify)}]")
         if zone.primary is not None:
             lines += [
                 f"    file: {zone.name}.copy",
-                f"    master: {remotes[zone.primary]}",
-                f"    acl: [transfer, {f'notify-{zone.key.name}' if zone.key else 'notify'}]",
+                f"    master: {remotes[zone.primary, zone.key]}",
+                f"    acl: [transfer, notify{with_key}]",
             ]
         else:
-            lines += [f'    file: "{zone.file}"', "    acl: [transfer]"]
+            lines += [
+                f'    file: "{zone.file}"',
+                "    zonefile-load: difference",
+                "    journal-content: changes",
+                f"    acl: [transfer{with_key}]",
+            ]
         return "\n".join(lines)
 
     def command(self) -> list[str]:
         return [runnable("knotd", self.folder), "-c", str(self.folder / "knot.conf")]
+
+
+class Pdns(NameServer):
+    """`pdns_server` with its zones in SQLite, one thread of each kind, and without its caches.
+
+    Zone files are put into the database at start and when it is told to `reload`, by `pdnsutil`. Once a second it looks
+    there for zones with a serial that it has sent no NOTIFY of. As a secondary it asks for IXFR. Once one of its
+    secondary zones has a key, it takes no NOTIFY that is not signed, for any zone.
+    """
+
+    name: ClassVar[str] = "pdns"
+
+    def write_configuration(self) -> None:
+        others = [each for zone in self.zones for each in (*zone.notify, zone.primary) if each is not None]
+        sources = {"::1" if ":" in each.address else "127.0.0.1" for each in (self.endpoint, *others)}
+        text = f"""
+            launch=gsqlite3
+            gsqlite3-database={self._database}
+            gsqlite3-pragma-synchronous=0
+            local-address={self.address}
+            local-port={self.port}
+            query-local-address={" ".join(sorted(sources))}
+            daemon=no
+            guardian=no
+            write-pid=no
+            socket-dir=.
+            security-poll-suffix=
+            disable-syslog=yes
+            loglevel={3 if self.quiet else 7}
+            receiver-threads=1
+            distributor-threads=1
+            signing-threads=1
+            cache-ttl=0
+            query-cache-ttl=0
+            negquery-cache-ttl=0
+            domain-metadata-cache-ttl=0
+            zone-cache-refresh-interval=0
+            dname-processing=yes
+            primary=yes
+            secondary=yes
+            secondary-do-renotify=yes
+            xfr-cycle-interval=1
+            only-notify=
+            allow-unsigned-notify={"no" if any(zone.primary and zone.key for zone in self.zones) else "yes"}
+            allow-axfr-ips=
+            """
+        lines = (line.strip() for line in text.strip().splitlines())
+        (self.folder / "pdns.conf").write_text("\n".join(lines) + "\n")
+        if not self._database.exists():
+            self._create_database()
+        self._read_files()
+
+    @property
+    def _database(self) -> Path:
+        return self.folder / "zones.sqlite"
+
+    def _create_database(self) -> None:
+        with closing(sqlite3.connect(self._database)) as database, database:
+            database.execute("PRAGMA journal_mode = WAL")
+            database.executescript(schema_of_pdns().read_text())
+            for key in self.keys:
+                database.execute(
+                    "INSERT INTO tsigkeys (name, algorithm, secret) VALUES (lower(?), ?, ?)",
+                    (key.name, key.algorithm, key.secret),
+                )
+            for number, zone in enumerate(self.zones, 1):
+                row = (number, zone.name.lower().rstrip("."), "SLAVE" if zone.primary else "MASTER")
+                primary = str(zone.primary) if zone.primary else None
+                database.execute("INSERT INTO domains (id, name, type, master) VALUES (?, ?, ?, ?)", (*row, primary))
+                database.executemany(
+                    "INSERT INTO domainmetadata (domain_id, kind, content) VALUES (?, ?, ?)",
+                    [(number, kind, content) for kind, content in self._metadata(zone)],
+                )
+
+    @staticmethod
+    def _metadata(zone: Zone) -> list[tuple[str, str]]:
+        settings = [("ALSO-NOTIFY", str(each)) for each in zone.notify]
+        if zone.primary is not None:
+            settings.append(("IXFR", "1"))
+        if zone.key_of_secondaries is not None:  # an address that may transfer could do so without signing
+            settings.append(("TSIG-ALLOW-AXFR", zone.key_of_secondaries.name.lower()))
+        else:
+            settings += [("ALLOW-AXFR-FROM", network) for network in LOOPBACK]
+        if zone.primary is not None and zone.key is not None:
+            settings.append(("AXFR-MASTER-TSIG", zone.key.name.lower()))
+        return settings
+
+    def _read_files(self) -> None:
+        """Replace what the database has of each zone with a file; a file that cannot be read is said in the log."""
+        pdnsutil = runnable("pdnsutil", self.folder)
+        for zone in self.zones:
+            if zone.file is not None:
+                command = [pdnsutil, f"--config-dir={self.folder}", "load-zone", zone.name, str(zone.file)]
+                with self.log_file.open("ab") as log:
+                    subprocess.run(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder)
+
+    def reload(self) -> None:
+        self._running()
+        self._read_files()
+
+    def command(self) -> list[str]:
+        return [runnable("pdns_server", self.folder), f"--config-dir={self.folder}"]
+
+
+def schema_of_pdns() -> Path:
+    """The statements that make PowerDNS's tables, which its packages put in different places."""
+    program = find_binary("pdns_server")
+    shared = Path(program).resolve().parents[1] / "share" if program else Path("/usr/share")
+    found = [path for folder in ("", "doc/") for path in sorted(shared.glob(f"{folder}pdns*/**/schema.sqlite3.sql"))]
+    if not found:
+        raise FileNotFoundError(f"no schema.sqlite3.sql of PowerDNS below {shared}: is pdns-backend-sqlite3 installed?")
+    return found[0]
 
 
 class Unbound(NameServer):
