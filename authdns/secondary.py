@@ -142,6 +142,11 @@ class Refresher:
                 found.append(apex)
         return found
 
+    def left(self, apex: bytes, now: float) -> float | None:
+        """For how many seconds it may still be served; None if it is not one of these, or has no version."""
+        zone = self._zones.get(apex)
+        return None if zone is None or zone.timers is None else max(0.0, zone.expires - now)
+
     def deadline(self) -> float | None:
         """When `poll` or `expire` has something to do next; None if nothing is to come."""
         first = self._front() if self._running < self.at_once else None

@@ -23,10 +23,11 @@ from authdns.wire import name as names
 from authdns.wire.message import (
     COOKIE,
     COOKIE_OCTETS,
+    EXPIRE,
     MAX_NSID_OCTETS,
     QUESTION,
     Encoder,
-    cookie_option,
+    answering_options,
     opt_record,
     simple_response,
 )
@@ -60,6 +61,7 @@ _REFUSED_TYPES: dict[int, Rcode] = {
 }
 # Counted by name; of the others there are 65,000, and strangers choose. (b"": a request without a question.)
 NAMED_TYPES = frozenset([b"", *(rrtype.to_bytes(2, "big") for rrtype in named_types())])
+_TELLING_EXPIRY = (Type.SOA, Type.AXFR, Type.IXFR)  # RFC 7314 §3
 _UNUSUAL_TYPES = frozenset(t.to_bytes(2, "big") for t in (Type.AXFR, Type.IXFR, *_REFUSED_TYPES))
 
 
@@ -99,7 +101,8 @@ class _Tail:
 class Responder:
     """Answers requests of one transport; one instance for UDP, one for TCP, over the same table of zones.
 
-    `keys` are those of TSIG, by name; they may be replaced at any time. `distrusted` is told of each request whose TSIG
+    `keys` are those of TSIG, by name; they may be replaced at any time. `expiry` says in how many seconds a zone
+    expires, from its apex and what its SOA says. `distrusted` is told of each request whose TSIG
     is not right: the client's address, the request, what is wrong. `tally` counts responses: rcode -> type (two octets,
     those without a name as OTHER_KEY) -> number; `sizes` counts them in steps of 64 octets.
     """
@@ -123,6 +126,7 @@ class Responder:
         self._cookies = cookies
         self._limiter = limiter
         self.keys: Mapping[bytes, Key] = {}
+        self.expiry: Callable[[bytes, int], int] = lambda apex, expire: expire
         self.distrusted: Callable[[str, Query, Fault], None] = lambda host, query, fault: None
         self._refused = failure(Rcode.REFUSED)
         self._truncated = truncated()
@@ -287,11 +291,21 @@ class Responder:
             return self._chaos_response(request, query, cut)
         if query.qclass != Class.IN:
             return self._error(request, query.question, Rcode.REFUSED, query.edns)
+        if query.qtype in _TELLING_EXPIRY and query.edns is not None and query.edns.option(EXPIRE) is not None:
+            query = self._with_expiry(query, query.edns)
         if query.qtype in (Type.AXFR, Type.IXFR):
             return self._sent(request, query, self._truncated) if cut else query
         if query.qtype in _REFUSED_TYPES:
             return self._error(request, query.question, _REFUSED_TYPES[query.qtype], query.edns)
         return self._ordinary(request, query, cut)
+
+    def _with_expiry(self, query: Query, edns: Edns) -> Query:
+        """EXPIRE goes to who asks for it (RFC 7314 §3)."""
+        zone = self._zones.get(query.qname)
+        if not isinstance(zone, ServedZone):
+            return query
+        seconds = max(0, self.expiry(query.qname, zone.zone.soa.expire))
+        return replace(query, edns=replace(edns, expire=seconds))
 
     def _with_tsig(
         self,
@@ -403,7 +417,7 @@ class Responder:
     def _options(self, edns: Edns) -> bytes:
         """Of the response. NSID to who asks for it, in a version that we know (RFC 5001 §2.2), and COOKIE."""
         options = self._nsid if self._nsid and edns.version == 0 and edns.option(_NSID) is not None else b""
-        return options + cookie_option(edns)
+        return options + answering_options(edns)
 
     def _chaos_response(self, request: bytes, query: Query, cut: bool) -> bytes:
         text = self._chaos.text(query.qname) if query.qtype in (Type.TXT, Type.ANY) else None

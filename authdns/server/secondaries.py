@@ -190,6 +190,12 @@ class Secondaries:
                 self._expire(apex, state)
         self._poll_soon()
 
+    def expiry(self, apex: bytes, expire: int) -> int:
+        """In how many seconds a zone expires whose SOA says `expire`: if it is not a secondary one, it is always as
+        good as just refreshed (RFC 7314 §3.1)."""
+        left = self._refresher.left(apex, clock.since_boot())
+        return expire if left is None else int(left)
+
     # What is due.
 
     def notified(self, apex: bytes, address: Address, serial: int | None) -> str:

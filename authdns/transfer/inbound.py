@@ -15,7 +15,7 @@ from enum import Enum, auto
 
 from authdns.transfer.reading import Answer, BadMessage, read_answer
 from authdns.wire import name as names
-from authdns.wire.message import header, opt_record
+from authdns.wire.message import EXPIRE, header, opt_record
 from authdns.wire.rdata import parse_soa
 from authdns.wire.serial import is_newer
 from authdns.wire.tsig import Key, SignedStream, Signer
@@ -26,7 +26,6 @@ from authdns.zone.problem import Problems
 from authdns.zone.records import Record
 
 PAYLOAD = 1232  # what our OPT says; it matters by UDP only
-EXPIRE = 9  # an option (RFC 7314)
 _ASKING_EXPIRE = EXPIRE.to_bytes(2, "big") + b"\0\0"
 
 

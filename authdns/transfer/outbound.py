@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import NamedTuple
 
-from authdns.wire.message import cookie_option, header, opt_record
+from authdns.wire.message import answering_options, header, opt_record
 from authdns.wire.query import Query
 from authdns.wire.rdata import COMPRESSIBLE
 from authdns.wire.types import Flag, Type
@@ -45,7 +45,7 @@ def ixfr(zone: Zone, delta: Delta, query: Query, payload: int) -> Iterator[Messa
 
 def _messages(records: Iterable[bytes], query: Query, payload: int) -> Iterator[Message]:
     """Of records behind a question for the apex at offset 12."""
-    opt = b"" if query.edns is None else opt_record(payload, 0, query.edns.dnssec_ok, cookie_option(query.edns))
+    opt = b"" if query.edns is None else opt_record(payload, 0, query.edns.dnssec_ok, answering_options(query.edns))
     ident = query.id.to_bytes(2, "big")
     flags = Flag.QR | Flag.AA | query.flags & Flag.RD
     pieces: list[bytes] = []

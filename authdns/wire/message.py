@@ -21,6 +21,7 @@ QUESTION = b""  # as an owner: the name that was asked for
 MOVED = b"\xff"  # in front of a name, where a label's length cannot be 255: what the question name has above its base
 _QUESTION_POINTER = b"\xc0\x0c"
 MAX_NSID_OCTETS = 128  # of the identity: then it fits beside the longest question, and beside the identity in class CH
+EXPIRE = 9  # an option (RFC 7314)
 COOKIE = 10  # an option (RFC 7873)
 COOKIE_OCTETS = 24  # of what it holds in a response (RFC 9018)
 POINTERS_END = 0x4000  # what 14 bits can point at (RFC 1035 §4.1.4)
@@ -190,10 +191,13 @@ def opt_record(payload: int, rcode: int, dnssec_ok: bool, options: bytes = b"") 
     return fixed + len(options).to_bytes(2, "big") + options
 
 
-def cookie_option(edns: Edns) -> bytes:
-    """The COOKIE option that answers the request's, or nothing."""
+def answering_options(edns: Edns) -> bytes:
+    """EXPIRE and COOKIE, where they answer the request's; COOKIE last."""
+    options = b""
+    if edns.expire is not None:
+        options = EXPIRE.to_bytes(2, "big") + b"\0\4" + edns.expire.to_bytes(4, "big")
     cookie = edns.cookie
-    return COOKIE.to_bytes(2, "big") + len(cookie).to_bytes(2, "big") + cookie if cookie else b""
+    return options + COOKIE.to_bytes(2, "big") + len(cookie).to_bytes(2, "big") + cookie if cookie else options
 
 
 def simple_response(

@@ -22,13 +22,15 @@ SOA_NUMBERS_OCTETS = 20
 @dataclass(frozen=True, slots=True)
 class Edns:
     """What the OPT record said (RFC 6891 §6.1). `options` is the raw option list, known to be well-formed unless it
-    came with Malformed. `cookie` is not what was asked but what is to be answered: the octets of COOKIE, or none."""
+    came with Malformed. `cookie` and `expire` are not what was asked but what is to be answered: the octets of COOKIE,
+    or none; the seconds of EXPIRE, or None."""
 
     payload: int
     version: int
     dnssec_ok: bool
     options: bytes
     cookie: bytes = b""
+    expire: int | None = None
 
     def option(self, code: int) -> bytes | None:
         """What the first option with that code holds; None if there is none, or not all of it."""

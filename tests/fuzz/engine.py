@@ -29,6 +29,7 @@ from authdns.answer.native import _native as native
 from authdns.answer.respond import NANOSECONDS, Chaos, Responder
 from authdns.server.engine import limiter_arguments
 from authdns.wire.address import address_octets
+from authdns.wire.message import EXPIRE
 from authdns.wire.query import HEADER_OCTETS, Query
 from authdns.wire.types import Class, Opcode, Type
 from authdns.zone.zone import RRset
@@ -53,6 +54,7 @@ class Reason(StrEnum):
     OPCODE = "another opcode than QUERY"
     TSIG = "TSIG in the packet"
     TRANSFER = "AXFR or IXFR"
+    EXPIRE = "EXPIRE in an SOA query"
     CHAOS = "class CH"
     ABSENT = "a zone that is not in the engine"
     DNAME = "the answer holds a DNAME that moves a name"
@@ -157,6 +159,8 @@ class Pair:
             return None
         if qclass == Class.CH:
             return Reason.CHAOS
+        if qtype == Type.SOA and EXPIRE.to_bytes(2, "big") in packet[end:]:
+            return Reason.EXPIRE
         qname = packet[HEADER_OCTETS : end - 4].lower()
         zone = self.zones.find(qname, qtype)
         if zone is None:

@@ -58,10 +58,14 @@ def answers(to: Responder, packet: bytes, tcp: bool) -> list[bytes]:
     if isinstance(response, bytes):
         found.append(response)
     elif isinstance(response, Query):
-        if (response.qtype not in (Type.AXFR, Type.IXFR)) or response.qclass != Class.IN or response.tsig is not None:
+        notify = response.opcode == Opcode.NOTIFY
+        types = (Type.SOA,) if notify else (Type.AXFR, Type.IXFR)
+        if response.qtype not in types or response.qclass != Class.IN or response.tsig is not None:
             raise Violation(f"handed back: {packet.hex()}")
         found.append(to.refuse(packet, response, Rcode.REFUSED))
-        if isinstance(table().by_apex.get(response.qname), ServedZone):
+        if notify:
+            found.append(to.accept(packet, response))
+        elif isinstance(table().by_apex.get(response.qname), ServedZone):
             found.append(to.soa_alone(packet, response))
     elif is_request(packet):
         raise Violation(f"no answer to {packet.hex()}")

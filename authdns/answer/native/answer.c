@@ -21,6 +21,7 @@ enum {
     BADVERS = 16,
     BADCOOKIE = 23,
 
+    TYPE_SOA = 6,
     TYPE_OPT = 41,
     TYPE_DS = 43,
     TYPE_TKEY = 249,
@@ -36,6 +37,7 @@ enum {
     MAX_POINTERS = 16,
     MAX_OPTIONS = 64,
     OPTION_NSID = 3,
+    OPTION_EXPIRE = 9,
     OPTION_COOKIE = 10,
     OPT_OCTETS = 11, /* without options */
     FIXED_OCTETS = 10, /* of a record: type, class, TTL, RDLENGTH */
@@ -630,6 +632,9 @@ static enum step decide(struct job *job, const struct zone_set *zones, const uin
     }
     if (qclass == CLASS_CH)
         return DECLINE;
+    size_t unused;
+    if (qtype == TYPE_SOA && request->edns.present && find_option(&request->edns, OPTION_EXPIRE, &unused))
+        return DECLINE; /* RFC 7314: how long a zone may be served changes by the second */
     job->rcode = REFUSED;
     if (qclass != CLASS_IN)
         return REFUSE;

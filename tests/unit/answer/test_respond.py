@@ -552,3 +552,22 @@ def test_no_packet_leaves_work_to_the_garbage_collector() -> None:
         assert gc.collect() == 0
     finally:
         gc.enable()
+
+
+# EXPIRE (RFC 7314)
+
+
+@pytest.mark.parametrize("qtype", [Type.SOA, Type.A, Type.TXT])
+def test_expire_is_told_to_who_asks_for_it_beside_the_soa(qtype: int) -> None:
+    to = responder(table_zone())
+    to.expiry = lambda apex, expire: 4711 if apex == APEX else expire
+    for name, told in ((APEX, qtype == Type.SOA), (WWW, False)):
+        message = dns.message.from_wire(answered(to, query(name, qtype, edns=opt(options=option(9)))))
+        assert [o.to_wire() for o in message.options if int(o.otype) == 9] == [(4711).to_bytes(4, "big")] * told
+    assert not dns.message.from_wire(answered(to, query(APEX, Type.SOA, edns=opt()))).options
+
+
+def test_a_primary_tells_what_its_soa_says() -> None:
+    to = responder(table_zone())
+    (told,) = dns.message.from_wire(answered(to, query(APEX, Type.SOA, edns=opt(options=option(9))))).options
+    assert told.to_wire() == table_zone().soa.expire.to_bytes(4, "big")
