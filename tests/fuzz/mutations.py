@@ -127,6 +127,7 @@ SEEDS: list[bytes] = [
     *(query(NAMES[21 + i % 3], Type.TXT, edns=e + t, more=1) for i, e in enumerate(OPTS[:6]) for t in TSIGS),
     *(query(name, Type.TXT, Class.CH, edns=opt()) for name in (b"\2id\6server\0", b"\7version\4bind\0")),
     *(query(APEX, qtype, edns=edns) for qtype in (Type.AXFR, Type.IXFR) for edns in (b"", opt(), tsig())),
+    *(query(name, Type.SOA, edns=opt(512 + i, options=option(9))) for name in (APEX, WWW) for i in range(16)),
     *(header(counts=(1, 0, 1, 0)) + question(APEX, Type.IXFR) + soa_record(owner, serial)
       for owner in (APEX, b"\xc0\x0c", b"\xc0\x00", MANY_LABELS) for serial in (0, 6, 7, 8, 2**32 - 1)),
     header(counts=(1, 0, 1, 2)) + question(APEX, Type.IXFR) + soa_record(b"\xc0\x0c") + opt() + tsig(),
