@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from authdns.wire.serial import is_newer
+from authdns.wire.serial import is_newer, risen
 
 serials = st.integers(0, 2**32 - 1)
 
@@ -40,3 +40,13 @@ def test_dnspython_agrees(candidate: int, than: int) -> None:
 def test_a_serial_is_newer_after_any_addition_that_is_allowed(serial: int, step: int) -> None:
     assert is_newer((serial + step) % 2**32, serial)
     assert not is_newer(serial, (serial + step) % 2**32)
+
+
+@given(serials, st.integers(0, 2**40))
+@example(2**32 - 1, 0)
+def test_a_serial_rises_always(last: int, to: int) -> None:
+    serial = risen(last, to)
+    assert 0 <= serial < 2**32
+    assert is_newer(serial, last)
+    assert serial in (to % 2**32, (last + 1) % 2**32)
+    assert serial == to % 2**32 or not is_newer(to, last)
