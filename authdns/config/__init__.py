@@ -20,9 +20,11 @@ from authdns.config.models import LogModel, TcpModel, json_schema
 from authdns.config.presets import Preset, presets
 from authdns.config.problem import ConfigError, ConfigProblem, Where
 from authdns.config.settings import (
+    CatalogEntry,
     Config,
     CookieSettings,
     KeySettings,
+    Listing,
     Primary,
     RateLimitSettings,
     Secondary,
@@ -35,6 +37,7 @@ from authdns.config.zonefiles import ConfiguredZone, expand_zones, stem_of_zone,
 
 __all__ = [
     "BadValue",
+    "CatalogEntry",
     "Config",
     "ConfigError",
     "ConfigProblem",
@@ -42,6 +45,7 @@ __all__ = [
     "CookieSettings",
     "Endpoint",
     "KeySettings",
+    "Listing",
     "LogModel",
     "Preset",
     "Primary",

@@ -22,6 +22,8 @@ ZONE_KINDS = "`zone` and `file`, or `folder`, or `glob`, or `zone` and `primarie
 ENDPOINTS = "a list of addresses with or without a port"
 SECONDARY_NAMES = "a list of names of secondaries"
 PRIMARIES = "a list of names of `primaries`, or addresses with or without a port"
+CATALOG_NAMES = "the name of one of `catalogs`, or a list of them"
+GROUPS = "a text, or a list of texts"
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,10 @@ OptionalPrimaries = Annotated[
     tuple[Annotated[StrictStr, Expected("the name of one of `primaries`, or an address")], ...] | None,
     ListOrOne(PRIMARIES),
 ]
+OptionalCatalogs = Annotated[
+    tuple[Annotated[StrictStr, Expected("the name of one of `catalogs`")], ...] | None, ListOrOne(CATALOG_NAMES)
+]
+OptionalGroups = Annotated[tuple[Annotated[StrictStr, Expected("a text")], ...] | None, ListOrOne(GROUPS)]
 OptionalNames = Annotated[
     tuple[Annotated[StrictStr, Expected("the domain name of a name server")], ...] | None,
     ListOrOne("the domain name of a name server, or a list of them"),
@@ -174,8 +180,8 @@ OptionalTransfers = Annotated[
 ]
 
 
-class PolicyModel(Model):
-    """Who may transfer a zone and who is told about its changes."""
+class SharingModel(Model):
+    """Who may transfer, and who is told about changes."""
 
     secondaries: OptionalSecondaries = Field(
         None, description="Names of secondaries: declared under `secondaries`, or presets."
@@ -188,8 +194,19 @@ class PolicyModel(Model):
     notify: OptionalEndpoints = Field(
         None, description="More targets of NOTIFY: addresses with or without a port, names of lists. Default port 53."
     )
+
+
+class PolicyModel(SharingModel):
+    """Who may transfer a zone and who is told about its changes; in which catalogs it is listed."""
+
     notify_ns: Annotated[StrictBool | None, Expected("true or false")] = Field(
         None, description="Send NOTIFY to the addresses of the zone's NS names as well. Default true."
+    )
+    catalog: OptionalCatalogs = Field(
+        None, description="The catalog, or the catalogs, of `catalogs` that list the zone. Default: none."
+    )
+    group: OptionalGroups = Field(
+        None, description="What the catalog says of the zone: by it, secondaries may choose how they configure it."
     )
 
 
@@ -236,6 +253,9 @@ class ZoneModel(PolicyModel):
         None,
         description="Who may say that a secondary zone has changed, besides its primaries: as in `allow-transfer`.",
     )
+    coo: Annotated[StrictStr | None, Expected("the name of a catalog")] = Field(
+        None, description="The catalog, here or elsewhere, that may take the zone over (RFC 9432, change of ownership)."
+    )
 
 
 class PrimaryModel(Model):
@@ -247,6 +267,11 @@ class PrimaryModel(Model):
     key: Annotated[StrictStr | None, Expected("the name of a key")] = Field(
         None, description="The key of `keys` with which requests are signed, and answers and NOTIFY have to be."
     )
+
+
+class CatalogModel(SharingModel):
+    """A catalog (RFC 9432): a zone, made by the server, that lists those zones which name it, for secondaries that
+    configure themselves by it. `defaults` does not apply to it."""
 
 
 class SecondaryModel(Model):
@@ -434,8 +459,13 @@ class FileModel(Model):
         dict[str, Annotated[KeyModel, Expected("a mapping with `algorithm` and `secret` or `secret-file`")]],
         Section("a mapping of names to keys"),
     ] = Field({}, description="Keys of TSIG (RFC 8945), by their domain names. `authdns key generate` makes one.")
+    catalogs: Annotated[
+        dict[str, Annotated[CatalogModel, Expected("a mapping with `secondaries`, `allow-transfer`, `notify`")]],
+        Section("a mapping of names to catalogs"),
+    ] = Field({}, description="Catalogs that are made here, by their zones' names; `catalog` puts zones into them.")
     defaults: Annotated[
-        DefaultsModel, Section("a mapping with `secondaries`, `allow-transfer`, `notify`, `notify-ns`")
+        DefaultsModel,
+        Section("a mapping with `secondaries`, `allow-transfer`, `notify`, `notify-ns`, `catalog`, `group`"),
     ] = Field(DefaultsModel(), description="Applies to each zone that does not say otherwise, key by key.")
     zones: Annotated[
         tuple[Annotated[ZoneModel, Expected(f"a mapping with {ZONE_KINDS}")], ...],
@@ -494,6 +524,8 @@ MAPPINGS: dict[tuple[str, ...], type[Model]] = {
     ("zones", "*", "allow-notify", "*"): TransferModel,
     ("primaries", "*"): PrimaryModel,
     ("incoming",): IncomingModel,
+    ("catalogs", "*"): CatalogModel,
+    ("catalogs", "*", "allow-transfer", "*"): TransferModel,
     ("secondaries", "*"): SecondaryModel,
     ("keys", "*"): KeyModel,
     ("metrics",): MetricsModel,

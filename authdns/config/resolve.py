@@ -14,20 +14,25 @@ from pathlib import Path, PurePath
 from authdns.config.document import Document, Node
 from authdns.config.models import (
     ZONE_KINDS,
+    CatalogModel,
     FileModel,
     KeyModel,
     PolicyModel,
     PrimaryModel,
     SecondaryModel,
+    SharingModel,
     TransferModel,
     ZoneModel,
 )
 from authdns.config.presets import Preset, presets
 from authdns.config.problem import quoted
 from authdns.config.settings import (
+    NOT_LISTED,
+    CatalogEntry,
     Config,
     CookieSettings,
     KeySettings,
+    Listing,
     Primary,
     RateLimitSettings,
     Secondary,
@@ -51,6 +56,10 @@ from authdns.wire.tsig import ALGORITHMS, Key
 MAX_LIST_DEPTH = 32  # lists that name lists; deeper is a mistake, and the expansion recurses
 MAX_TXT_OCTETS = 255  # identity and version are answered as one character-string (RFC 1035 §3.3.14)
 METRICS_PORT = 9153
+# Of a catalog: 32 digits, `zones` and `group` stand in front of it (zone/catalog).
+MAX_CATALOG_NAME_OCTETS = names.MAX_NAME_OCTETS - 33 - 6 - 6
+MAX_GROUPS = 16  # of one zone; as many as are taken from others' catalogs
+MAX_GROUP_OCTETS = 255  # one character-string (RFC 1035 §3.3.14)
 CREDENTIALS = "CREDENTIALS_DIRECTORY"  # where systemd puts what LoadCredential= names
 
 _LIST_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
@@ -79,6 +88,7 @@ class _Resolver:
     secondaries: dict[str, Secondary] = field(default_factory=dict)
     primaries: dict[str, tuple[Primary, ...]] = field(default_factory=dict)
     keys: dict[bytes, KeySettings] = field(default_factory=dict)
+    catalogs: dict[bytes, CatalogEntry] = field(default_factory=dict)
 
     def config(self) -> Config:
         model = self.model
@@ -90,8 +100,11 @@ class _Resolver:
             self.secondaries[key] = self.secondary(key, secondary, self.at("secondaries", key))
         for key, primary in model.primaries.items():
             self.primaries[key] = self.primary(key, primary, self.at("primaries", key))
+        for text, catalog in model.catalogs.items():
+            self.catalog(text, catalog, self.at("catalogs", text))
         default = self.policy(model.defaults, self.at("defaults"), _Parts())
-        zones = [self.zone(zone, self.at("zones", index), default) for index, zone in enumerate(model.zones)]
+        listing = self.listing(model.defaults, self.at("defaults"), NOT_LISTED)
+        zones = [self.zone(zone, self.at("zones", index), default, listing) for index, zone in enumerate(model.zones)]
         return Config(
             listen=self.listen(),
             state=self.state(),
@@ -100,6 +113,7 @@ class _Resolver:
             rate_limit=self.rate_limit(),
             cookies=self.cookies(),
             keys=tuple(self.keys.values()),
+            catalogs=tuple(self.catalogs.values()),
             identity=self.short_text(model.identity, "identity"),
             version=self.short_text(model.version, "version"),
             edns_size=model.edns_size,
@@ -452,9 +466,80 @@ class _Resolver:
         entries = node.find(("allow-notify",))
         return _once([*rules, *self.transfer_rules(model.allow_notify or (), entries, f"{node.path}.allow-notify")])
 
+    # -- catalogs ------------------------------------------------------------------------------------------------
+
+    def catalog(self, text: str, model: CatalogModel, node: Node) -> None:
+        """Adds a catalog to `catalogs`. What `defaults` allows is not allowed there: a catalog tells of every zone."""
+        try:
+            name = parse_domain(text)
+        except BadValue as error:
+            self.report(node, str(error), at_key=True)
+            return
+        if name.lower() in self.catalogs:
+            self.report(node, f"the catalog {quoted(text)} stands here twice", at_key=True)
+        if len(name) > MAX_CATALOG_NAME_OCTETS:
+            message = f"expected a name of at most {MAX_CATALOG_NAME_OCTETS} octets, found one of {len(name)}"
+            self.report(node, f"{message}; the names in the catalog end in it", at_key=True)
+        if model.secondaries is None and model.allow_transfer is None and not node.broken:
+            message = "nobody may transfer the catalog: expected `secondaries` or `allow-transfer`, found neither"
+            self.report(node, f"{message} (`defaults` does not apply to catalogs)", at_key=True)
+        # Its only name server is `invalid.`, which has no address to notify.
+        policy = self.policy(model, node, _Parts(notify_ns=False)).whole()
+        self.catalogs[name.lower()] = CatalogEntry(name, policy, self.document.where(node))
+
+    def listing(self, model: PolicyModel, node: Node, default: Listing) -> Listing:
+        """What `model` says of catalogs, and `default` where it says nothing."""
+        catalogs, groups, coo = default.catalogs, default.groups, None
+        if model.catalog is not None:
+            named = (self.catalog_named(*pair) for pair in _each(model.catalog, node.find(("catalog",))))
+            catalogs = tuple(dict.fromkeys(name for name in named if name is not None))
+        if model.group is not None:
+            groups = self.groups(model.group, node.find(("group",)))
+        if isinstance(model, ZoneModel) and model.coo is not None:
+            try:
+                coo = parse_domain(model.coo).lower()
+            except BadValue as error:
+                self.report(node.find(("coo",)), str(error))
+        if isinstance(model, ZoneModel) and not catalogs and model.catalog in (None, ()):
+            for key in ("group", "coo"):
+                if getattr(model, key) and "catalog" not in node.broken:
+                    message = f"`{key}` is said in a catalog, but none lists this zone; add `catalog`"
+                    self.report(node.find((key,)), message)
+        elif coo is not None and catalogs == (coo,):
+            self.report(node.find(("coo",)), "expected the name of another catalog, found the one that has the zone")
+        return Listing(catalogs, groups, coo)
+
+    def catalog_named(self, text: str, node: Node) -> bytes | None:
+        """The name of a catalog that is declared; None if there is none, which is reported."""
+        try:
+            name = parse_domain(text).lower()
+        except BadValue as error:
+            self.report(node, str(error))
+            return None
+        if name in self.catalogs:
+            return name
+        if not self.is_broken("catalogs", text):
+            hint = (
+                _did_you_mean(text, self.names_of("catalogs"))
+                or f"; write `catalogs: {{{text}: {{secondaries: ...}}}}`"
+            )
+            self.report(node, f"no catalog {quoted(text)} in `catalogs`{hint}")
+        return None
+
+    def groups(self, items: tuple[str, ...], node: Node) -> tuple[bytes, ...]:
+        if len(items) > MAX_GROUPS:
+            self.report(node, f"expected at most {MAX_GROUPS} groups, found {len(items)}")
+        found = set()
+        for text, item in _each(items, node):
+            octets = text.encode()
+            if not 0 < len(octets) <= MAX_GROUP_OCTETS:
+                self.report(item, f"expected text of 1 to {MAX_GROUP_OCTETS} octets, found {len(octets)}")
+            found.add(octets)
+        return tuple(sorted(found))
+
     # -- zones ---------------------------------------------------------------------------------------------------
 
-    def policy(self, model: PolicyModel, node: Node, default: "_Parts") -> "_Parts":
+    def policy(self, model: SharingModel, node: Node, default: "_Parts") -> "_Parts":
         """What `model` says, and `default` where it says nothing."""
         made = _Parts(default.secondaries, default.rules, default.notify, default.notify_ns)
         if model.secondaries is not None:
@@ -465,12 +550,13 @@ class _Resolver:
             made.rules = self.transfer_rules(model.allow_transfer, entries, f"{node.path}.allow-transfer")
         if model.notify is not None:
             made.notify = self.endpoints(model.notify, node.find(("notify",)))
-        if model.notify_ns is not None:
+        if isinstance(model, PolicyModel) and model.notify_ns is not None:
             made.notify_ns = model.notify_ns
         return made
 
-    def zone(self, model: ZoneModel, node: Node, default: "_Parts") -> ZoneEntry | None:
+    def zone(self, model: ZoneModel, node: Node, default: "_Parts", listing: Listing) -> ZoneEntry | None:
         policy = self.policy(model, node, default).whole()
+        listing = self.listing(model, node, listing)
         where = self.document.where(node)
         kinds = [key for key in ("zone", "folder", "glob") if getattr(model, key) is not None]
         sources = [key for key in ("file", "primaries") if getattr(model, key) is not None]
@@ -486,24 +572,27 @@ class _Resolver:
                 self.report(node.find(("zone",)), str(error))
                 return None
             if model.primaries is not None:
-                return self.secondary_zone(name, model, node, policy)
+                return self.secondary_zone(name, model, node, policy, listing)
             file = self.whole_path(model.file or "", node.find(("file",)))
-            return ZoneEntry(policy, where, zone=name, file=file)
+            return ZoneEntry(policy, where, zone=name, file=file, listing=listing)
         if model.folder is not None:
-            return ZoneEntry(policy, where, folder=self.whole_path(model.folder, node.find(("folder",))))
+            folder = self.whole_path(model.folder, node.find(("folder",)))
+            return ZoneEntry(policy, where, folder=folder, listing=listing)
         pattern = self.whole_path(model.glob or "", node.find(("glob",)))
         if any(character in str(PurePath(model.glob or "").parent) for character in _WILDCARDS):
             self.report(node.find(("glob",)), "wildcards are possible in the file's name only, not in its folder")
-        return ZoneEntry(policy, where, glob=pattern)
+        return ZoneEntry(policy, where, glob=pattern, listing=listing)
 
-    def secondary_zone(self, name: bytes, model: ZoneModel, node: Node, policy: ZonePolicy) -> ZoneEntry:
+    def secondary_zone(
+        self, name: bytes, model: ZoneModel, node: Node, policy: ZonePolicy, listing: Listing
+    ) -> ZoneEntry:
         place = node.find(("primaries",))
         primaries = self.primaries_of(model.primaries or (), place)
         if not model.primaries and not place.broken:
             self.report(place, "expected at least one primary, found an empty list")
         rules = self.notify_rules(primaries, model, node)
         where = self.document.where(node)
-        return ZoneEntry(policy, where, zone=name, primaries=primaries, allow_notify=rules)
+        return ZoneEntry(policy, where, zone=name, primaries=primaries, allow_notify=rules, listing=listing)
 
     def report_zone_kind(self, model: ZoneModel, node: Node, kinds: list[str]) -> None:
         if node.broken:

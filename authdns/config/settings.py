@@ -82,6 +82,27 @@ class ZonePolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class Listing:
+    """The catalogs that list a zone (names in lower case), what they say of it, and the one that may take it over."""
+
+    catalogs: tuple[bytes, ...] = ()
+    groups: tuple[bytes, ...] = ()
+    coo: bytes | None = None
+
+
+NOT_LISTED = Listing()
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogEntry:
+    """A catalog that is made here (RFC 9432)."""
+
+    name: bytes
+    policy: ZonePolicy
+    where: Where
+
+
+@dataclass(frozen=True, slots=True)
 class ZoneEntry:
     """One entry of `zones`: a single zone (`zone`, as wire bytes, and `file`), or a `folder`, or a `glob`; or a zone
     that is transferred from its `primaries`, who may send NOTIFY, as may whoever `allow_notify` names.
@@ -97,6 +118,7 @@ class ZoneEntry:
     glob: str | None = None
     primaries: tuple[Primary, ...] = ()
     allow_notify: tuple[TransferRule, ...] = ()
+    listing: Listing = NOT_LISTED
 
     @property
     def watched_folder(self) -> str | None:
@@ -145,6 +167,7 @@ class Config:
     rate_limit: RateLimitSettings | None
     cookies: CookieSettings | None
     keys: tuple[KeySettings, ...] = ()
+    catalogs: tuple[CatalogEntry, ...] = ()
     identity: str | None = None
     version: str | None = None
     edns_size: int = 1232

@@ -59,6 +59,10 @@ _FOREIGN = {
     "tsig": _TSIG_KEY,
     "tsig-key": _TSIG_KEY,
     "tsigkey": _TSIG_KEY,
+    "catalog-zones": "catalogs",
+    "catalog-zone": "catalog",
+    "catalog-group": "group",
+    "catalog-role": "write `catalogs: {NAME: {secondaries: ...}}`, and `catalog: NAME` where a zone is to be listed",
     "zonefile": "file",
     "zone-file": "file",
     "domain": "zone",
@@ -180,9 +184,13 @@ def _hint(what: str, found: Node, location: Location) -> str:
 
 
 def _takes_list(location: Location) -> bool:
-    return location[-1] in ("secondaries", "allow-transfer", "notify", "transfer-from", "notify-to", "listen", "exempt")
+    return location[-1] in _LISTS
 
 
+_LISTS = (
+    *("secondaries", "allow-transfer", "notify", "transfer-from", "notify-to", "listen", "exempt"),
+    *("catalog", "group"),
+)
 _NOT_OF_TEXT = ("edns-size", "engine", "workers", "tcp", "log", "rate-limit", "history")
 
 

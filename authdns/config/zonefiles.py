@@ -12,7 +12,16 @@ from pathlib import PurePath
 from types import MappingProxyType
 
 from authdns.config.problem import ConfigProblem, Where, quoted
-from authdns.config.settings import ZONE_SUFFIX, Config, Primary, TransferRule, ZoneEntry, ZonePolicy
+from authdns.config.settings import (
+    NOT_LISTED,
+    ZONE_SUFFIX,
+    Config,
+    Listing,
+    Primary,
+    TransferRule,
+    ZoneEntry,
+    ZonePolicy,
+)
 from authdns.config.values import BadValue, parse_domain
 from authdns.wire import name as names
 
@@ -27,7 +36,8 @@ _PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789-_")
 @dataclass(frozen=True, slots=True)
 class ConfiguredZone:
     """One zone. `name` keeps the spelling (wire bytes), `file` is its zone file, `entry` says where both come from. A
-    secondary zone has no file, but `primaries`; `allow_notify` are those and who else may send NOTIFY."""
+    secondary zone has no file, but `primaries`; `allow_notify` are those and who else may send NOTIFY. Nor has
+    a catalog (`is_catalog`), which is made of what the `listing` of the others says."""
 
     name: bytes
     file: str | None
@@ -35,12 +45,15 @@ class ConfiguredZone:
     entry: Where
     primaries: tuple[Primary, ...] = ()
     allow_notify: tuple[TransferRule, ...] = ()
+    listing: Listing = NOT_LISTED
+    is_catalog: bool = False
 
 
 def expand_zones(
     config: Config, list_folder: Callable[[str], list[str]]
 ) -> tuple[Mapping[bytes, ConfiguredZone], tuple[ConfigProblem, ...]]:
-    """Every zone by its apex (lower-case wire bytes), in the order of the entries, files of a folder by name.
+    """Every zone by its apex (lower-case wire bytes), catalogs first, then in the order of the entries, files of a
+    folder by name.
 
     `list_folder` returns the names of a folder's files and may raise OSError. A zone that is there twice, a file whose
     name is no domain name and a folder that cannot be read are problems; the first entry of a zone wins, and the
@@ -48,9 +61,13 @@ def expand_zones(
     """
     found: dict[bytes, ConfiguredZone] = {}
     problems: list[ConfigProblem] = []
+    for catalog in config.catalogs:
+        found[catalog.name.lower()] = ConfiguredZone(catalog.name, None, catalog.policy, catalog.where, is_catalog=True)
     for entry in config.zones:
         for name, file in _zones_of(entry, list_folder, problems):
-            zone = ConfiguredZone(name, file, entry.policy, entry.where, entry.primaries, entry.allow_notify)
+            zone = ConfiguredZone(
+                name, file, entry.policy, entry.where, entry.primaries, entry.allow_notify, entry.listing
+            )
             if (first := found.setdefault(name.lower(), zone)) is not zone:
                 message = (
                     f"the zone {names.to_text(name)} is configured twice: {_source(zone)} is left out, "
@@ -82,6 +99,8 @@ def _zones_of(
 
 def _source(zone: ConfiguredZone) -> str:
     """Where its records come from."""
+    if zone.is_catalog:
+        return "the catalog"
     return zone.file or f"what is transferred from {', '.join(str(each.endpoint) for each in zone.primaries)}"
 
 

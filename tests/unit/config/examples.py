@@ -29,6 +29,8 @@ keys:
   transfer.example: {algorithm: hmac-sha512, secret: "AAECAwQFBgcICQoLDA0ODw=="}
   Other: {secret-file: other.key}
 defaults:
+  catalog: fleet.example
+  group: [europe, "Ostfriesland ÄÖ"]
   secondaries: [freedns]
   allow-transfer: []
   notify: []
@@ -39,9 +41,13 @@ zones:
     allow-transfer: [office, 192.0.2.1]
     notify: ["192.0.2.1:5300"]
     notify-ns: true
+    catalog: [fleet.example, other.example]
+    group: signed
+    coo: other.example
   - folder: zones
     secondaries: [freedns]
   - glob: "/etc/authdns/z/*.db"
+    catalog: []
     allow-transfer: [{address: office, key: other}, {key: transfer.example}]
 metrics: {listen: "127.0.0.1:9153"}
 log: {format: json, level: debug}
@@ -49,6 +55,9 @@ history: {versions: 5, days: 0.5, megabytes: 1}
 tcp: {connections: 100, per-client: 3, idle-seconds: 2.5, pipelined: 6}
 rate-limit: {per-second: 20, burst: 40, slip: 2, log-only: true, exempt: [office, "127.0.0.1"]}
 cookies: {secret-file: cookie-secrets}
+catalogs:
+  Fleet.example: {secondaries: signing}
+  other.example: {allow-transfer: [office, {key: other}], notify: 192.0.2.1}
 """
 
 SMALL = "zones: [{folder: zones}]"

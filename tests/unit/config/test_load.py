@@ -12,6 +12,7 @@ from authdns.config import (
     ConfigError,
     CookieSettings,
     Endpoint,
+    Listing,
     LogModel,
     TcpModel,
     ZonePolicy,
@@ -19,8 +20,11 @@ from authdns.config import (
     load_config,
     parse_config,
     presets,
+    resolve,
 )
-from tests.unit.config.examples import ALL, ENVIRON, FULL, PATH, SINGLE_TEXTS, parse
+from authdns.wire import name as names
+from authdns.zone import catalog
+from tests.unit.config.examples import ALL, ENVIRON, FULL, PATH, SINGLE_TEXTS, parse, problems
 
 
 def rules(policy: ZonePolicy) -> list[tuple[str, str]]:
@@ -119,7 +123,49 @@ def test_every_key_of_the_grammar_is_read() -> None:
     single, folder, glob = config.zones
     assert (single.zone, single.file) == (b"\x07example\x03com\0", "/etc/authdns/example.com.zone")
     assert (folder.folder, glob.glob) == ("/etc/authdns/zones", "/etc/authdns/z/*.db")
-    assert (str(single.where), single.where.path) == ("/etc/authdns/authdns.yaml:25:5", "zones[0]")
+    assert (str(single.where), single.where.path) == ("/etc/authdns/authdns.yaml:27:5", "zones[0]")
+
+
+def test_catalogs_and_the_zones_in_them() -> None:
+    config = parse(FULL)
+    fleet, other = config.catalogs
+    assert (names.to_text(fleet.name), fleet.where.path) == ("Fleet.example.", "catalogs.Fleet.example")
+    assert rules(fleet.policy) == [("198.51.100.77/32", "secondary signing")]
+    assert fleet.policy.allow_transfer[0].key == names.from_text("transfer.example.")
+    assert list(map(str, fleet.policy.notify)) == ["198.51.100.77:53"]
+    assert rules(other.policy) == [
+        ("192.0.2.0/24", "addresses.office"),
+        ("2001:db8::/32", "addresses.office"),
+        ("None", "catalogs.other.example.allow-transfer"),
+    ]
+    assert not fleet.policy.notify_ns
+    assert not other.policy.notify_ns
+    single, folder, glob = config.zones
+    lower = (fleet.name.lower(), other.name)
+    assert single.listing == Listing(lower, (b"signed",), other.name)
+    assert folder.listing == Listing(lower[:1], ("Ostfriesland ÄÖ".encode(), b"europe"), None)
+    assert glob.listing.catalogs == ()
+
+
+def test_without_a_word_no_catalog_lists_a_zone() -> None:
+    [folder] = parse("catalogs: {c: {allow-transfer: []}}\nzones: [{folder: z}]").zones
+    assert folder.listing == Listing()
+
+
+def test_a_catalog_has_so_many_groups_as_are_taken_from_others_and_a_name_with_room_in_front() -> None:
+    assert (resolve.MAX_GROUPS, resolve.MAX_GROUP_OCTETS) == (catalog.MAX_GROUPS, catalog.MAX_GROUP_OCTETS)
+    groups = ", ".join(f"g{number}" for number in range(resolve.MAX_GROUPS + 1))
+    [problem] = problems(f"defaults: {{group: [{groups}]}}")
+    assert problem == "1:19 defaults.group: expected at most 16 groups, found 17"
+    room = resolve.MAX_CATALOG_NAME_OCTETS
+    longest = ".".join(["x" * 10] * 19)
+    member = catalog.Member(names.ROOT, catalog.member_label(names.ROOT, 0), (b"g",))
+    [made] = parse(f"catalogs: {{{longest}: {{allow-transfer: []}}}}").catalogs
+    assert len(made.name) == room
+    longest_owner = max(len(owner) for owner, _ in catalog.make_catalog(made.name, 1, [member]).owners())
+    assert longest_owner == names.MAX_NAME_OCTETS
+    [problem] = problems(f"catalogs: {{{longest}z: {{allow-transfer: []}}}}")
+    assert "expected a name of at most 210 octets, found one of 211" in problem
 
 
 def test_a_zone_policy_says_where_each_permission_comes_from() -> None:

@@ -115,6 +115,12 @@ def test_the_examples_fit_the_schema(text: str) -> None:
         "cookies: {secret-file: 5}",
         "secondaries: {a: puck}",
         "addresses: {a: [1]}",
+        "catalogs: {a.example: }",
+        "catalogs: {a.example: {secondaries: 5}}",
+        "catalogs: {a.example: {allow-transfer: [], notify-ns: true}}",
+        "zones: [{folder: a, catalog: }]",
+        "defaults: {group: [1]}",
+        "defaults: {coo: a.example}",
         "identity: no",
     ],
 )
@@ -127,7 +133,7 @@ def test_every_key_has_a_description() -> None:
     schema = json_schema()
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     mappings = [schema, *schema["$defs"].values()]
-    assert len(mappings) == 14
+    assert len(mappings) == 15
     for mapping in mappings:
         assert mapping["description"]
         for key, described in mapping["properties"].items():

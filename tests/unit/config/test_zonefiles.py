@@ -40,6 +40,26 @@ def test_entries_become_zones_in_order() -> None:
     assert first.entry == config.zones[0].where
 
 
+def test_a_catalog_is_a_zone_without_a_file_and_comes_before_one_that_has() -> None:
+    config = parse(
+        "catalogs: {Fleet.example: {allow-transfer: []}}\n"
+        "zones: [{folder: z, catalog: fleet.example, group: eu}, {zone: a.example, file: a}]\n"
+    )
+    folders = {"/etc/authdns/z": ["b.example.zone", "fleet.example.zone"]}
+    zones, problems = expand_zones(config, listing(folders))
+    assert [(names.to_text(zone.name), zone.is_catalog, zone.file) for zone in zones.values()] == [
+        ("Fleet.example.", True, None),
+        ("b.example.", False, "/etc/authdns/z/b.example.zone"),
+        ("a.example.", False, "/etc/authdns/a"),
+    ]
+    assert [zone.listing.groups for zone in zones.values()] == [(), (b"eu",), ()]
+    [problem] = problems
+    assert problem.message == (
+        "the zone fleet.example. is configured twice: /etc/authdns/z/fleet.example.zone is left out, the catalog is "
+        "served (/etc/authdns/authdns.yaml:1:27)"
+    )
+
+
 def test_what_editors_leave_behind_is_no_zone() -> None:
     config = parse("zones: [{folder: z}, {glob: g/*}]")
     left_behind = [
