@@ -2,7 +2,8 @@
 
 What was last served of each zone, so that a secondary hears of a serial that rose while the server was down, and a
 forgotten serial is noticed across restarts; its records, for a start at which the zone file is broken; its history,
-what changed from version to version, for IXFR; and until when a secondary zone may be served.
+what changed from version to version, for IXFR; until when a secondary zone may be served; and which zones each catalog
+lists and listed.
 
 A commit survives the end of this process at any moment (of the machine too, but for the last moments before it:
 synchronous=NORMAL). One thread writes, and a second connection reads, for another thread. A damaged file is set aside
@@ -12,13 +13,14 @@ and begun anew: everything in it can be found out again.
 import errno
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 FILE_NAME = "authdns.sqlite"
+MAX_FORMER = 100_000  # zones that a catalog listed once; one that is forgotten and comes back has its first label again
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS served (
     apex BLOB PRIMARY KEY,
@@ -45,6 +47,13 @@ CREATE TABLE IF NOT EXISTS leases (
     seconds REAL NOT NULL,
     boot TEXT NOT NULL,
     since_boot REAL NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS members (
+    catalog BLOB NOT NULL,
+    zone BLOB NOT NULL,
+    life INTEGER NOT NULL,
+    gone_at INTEGER,
+    PRIMARY KEY (catalog, zone)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS history_of ON history (apex, number);
 """
@@ -76,6 +85,14 @@ class Lease:
         if self.boot and self.boot == now.boot:
             return self.seconds - (now.since_boot - self.since_boot)
         return self.seconds - (now.at - self.at) if now.at >= self.at else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """How often a zone was removed from a catalog and added again, and whether the catalog lists it now."""
+
+    number: int
+    listed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +229,24 @@ class Store:
         with self.transaction():
             for table in ("served", "history", "contents", "leases"):
                 self._database.execute(f"DELETE FROM {table} WHERE apex = ?", (apex,))
+
+    def lives(self, catalog: bytes) -> dict[bytes, Life]:
+        """Of each zone that a catalog of ours lists or listed."""
+        rows = self._database.execute("SELECT zone, life, gone_at FROM members WHERE catalog = ?", (catalog,))
+        return {zone: Life(number, gone_at is None) for zone, number, gone_at in rows}
+
+    def record_lives(self, catalog: bytes, changed: Mapping[bytes, Life], now: int) -> None:
+        """`now` in seconds since 1970. Of the zones that are no longer listed, MAX_FORMER are remembered, the last."""
+        rows = [(catalog, zone, life.number, None if life.listed else now) for zone, life in changed.items()]
+        with self.transaction():
+            self._database.executemany(
+                "INSERT OR REPLACE INTO members (catalog, zone, life, gone_at) VALUES (?, ?, ?, ?)", rows
+            )
+            self._database.execute(
+                "DELETE FROM members WHERE catalog = ?1 AND zone IN (SELECT zone FROM members WHERE catalog = ?1 AND "
+                "gone_at IS NOT NULL ORDER BY gone_at DESC, zone LIMIT -1 OFFSET ?2)",
+                (catalog, MAX_FORMER),
+            )
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

@@ -112,6 +112,29 @@ class ServedZone:
             self.with_dnssec.compile_all()
 
 
+class PrivateZone(ServedZone):
+    """A zone for those who may transfer it. Everybody may ask for its SOA, with which secondaries find out whether it
+    has changed; all else is refused, by Python: it has no image."""
+
+    __slots__ = ("_refused",)
+
+    def __init__(self, zone: Zone) -> None:
+        super().__init__(zone)
+        self._refused: Plans = {OTHER_KEY: failure(Rcode.REFUSED)}
+        soa = Type.SOA.to_bytes(2, "big")
+        self.at[zone.apex] = {soa: self._compiler.plan(zone.apex, Type.SOA), **self._refused}
+
+    @property
+    def with_dnssec(self) -> "PrivateZone":
+        return self
+
+    def plans(self, qname: bytes) -> Plans:
+        return self.at.get(qname, self._refused)
+
+    def compile_all(self) -> None:
+        """It is."""
+
+
 class UnavailableZone:
     """Stands for a zone that is configured but has never been loaded: SERVFAIL, and the reason for the log."""
 

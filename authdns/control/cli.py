@@ -106,6 +106,11 @@ def check(config_file: Path | None, zones_folder: Path | None, quiet: bool) -> N
         click.echo(message, err=True)
     failed += len(key_problems)
     for apex, zone in zones.items():
+        if zone.is_catalog:
+            members = sum(apex in each.listing.catalogs for each in zones.values())
+            if not quiet:
+                click.echo(f"{names.zone_text(apex)}: OK: a catalog of {_count(members, 'zone')}")
+            continue
         if zone.file is None:
             if not quiet:
                 sources = ", ".join(str(primary.endpoint) for primary in zone.primaries)

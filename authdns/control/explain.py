@@ -16,6 +16,8 @@ def explain(config: Config, zone: ConfiguredZone | None, operation: str, who: Id
     """(whether it is allowed, lines to print). `zone` is the one that was named, None if there is none of that name."""
     if zone is None:
         return False, ["REFUSED: no such zone is configured (a transfer gets NOTAUTH)"]
+    if operation == "query" and zone.is_catalog:
+        return False, ["REFUSED: a catalog is for those who may transfer it; others are told its SOA"]
     if operation == "query":
         return True, ["allowed: queries are answered for everybody", *_limits(config, who)]
     if operation == "notify":

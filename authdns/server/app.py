@@ -26,6 +26,7 @@ from authdns.config import Config, ConfigError, ConfigProblem, expand_zones, loa
 from authdns.figures import TransportFigures, ZoneFigures
 from authdns.server import log as logs
 from authdns.server import systemd, udp
+from authdns.server.catalogs import Catalogs
 from authdns.server.counters import Counters
 from authdns.server.engine import MAX_WORKERS, NO_TYPE, DeclinedListener, NativeEngine, NoEngine, load_native
 from authdns.server.files import FileSet, list_folder
@@ -111,7 +112,8 @@ class App:
             self._counters,
             lambda: self._keys,
         )
-        self._zones = Zones(self._config, self._publisher, self._worker, imaging, self._secondaries)
+        catalogs = Catalogs(store, self._publisher.last_published)
+        self._zones = Zones(self._config, self._publisher, self._worker, imaging, self._secondaries, catalogs)
         self._wake = self._zones.wake
         self._requests.history = store.history
         self._requests.rules = self._zones.rules

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from enum import Enum
 from typing import NamedTuple
 
-from authdns.answer.executor import ServedZone, UnavailableZone, ZoneTable
+from authdns.answer.executor import PrivateZone, ServedZone, UnavailableZone, ZoneTable
 from authdns.config import ZonePolicy
 from authdns.server.counters import Counters
 from authdns.server.images import is_large
@@ -30,7 +30,8 @@ from authdns.zone.zone import Zone
 
 class Publisher:
     """Takes what `Zones` reads. Its methods are called on the event loop, but for `last_published`; the store is used
-    by the worker alone. `keeps_large`: the records of large zones as well, of which no image is kept."""
+    by the worker alone. `keeps_large`: the records of large zones as well, of which no image is kept (of private ones
+    there never is one)."""
 
     def __init__(
         self,
@@ -142,8 +143,8 @@ class Publisher:
         if before is not None and last is not None and before.digest == last.digest:
             delta = difference(before.zone, zone, zone.records)
         try:
-            # Of large zones the engine's images are kept.
-            content = self._keeps_large or not is_large(zone)
+            # Of large zones the engine's images are kept; of private ones there are none.
+            content = self._keeps_large or not is_large(zone) or isinstance(published.served, PrivateZone)
             self._versions.add(zone, () if delta is None else (delta,), content=content)
         except sqlite3.Error as error:
             log.error("cannot write %s: %s; secondaries will need whole transfers", self._store.path, error)

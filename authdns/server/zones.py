@@ -7,6 +7,7 @@ event loop. What cannot be read stays as it was: a folder that vanished takes no
 
 import asyncio
 import gc
+import math
 import os
 import time
 from collections import deque
@@ -17,6 +18,7 @@ from typing import Protocol, TypeVar
 
 from authdns.answer.executor import ServedZone
 from authdns.config import Config, ConfigProblem, ConfiguredZone, TransferRule, Where, expand_zones
+from authdns.server.catalogs import Catalogs
 from authdns.server.files import FileSet, list_folder
 from authdns.server.images import Images
 from authdns.server.imaging import Imaging, without_collection
@@ -43,7 +45,8 @@ Loaded = tuple[FileSet, ServedZone | None, Problems, float]
 
 @dataclass(slots=True)
 class ZoneState:
-    """What is known of one zone that has a `file`. `loaded_at` and `failed_at` are wall-clock times, 0 for never."""
+    """What is known of one zone that has a `file`, or of a catalog, whose `file` is an empty text. `loaded_at` and
+    `failed_at` are wall-clock times, 0 for never."""
 
     configured: ConfiguredZone
     file: str
@@ -96,12 +99,14 @@ class Zones:
         worker: ThreadPoolExecutor,
         imaging: Imaging,
         secondaries: Secondaries,
+        catalogs: Catalogs,
     ) -> None:
         self.config = config
         self._imaging = imaging
         self._secondaries = secondaries
+        self._catalogs = catalogs
         self.configured: dict[bytes, ConfiguredZone] = {}
-        self.states: dict[bytes, ZoneState] = {}  # of those that have a file
+        self.states: dict[bytes, ZoneState] = {}  # of those that have a file, and of catalogs
         self.rules: dict[bytes, tuple[Rule, ...]] = {}  # who may transfer each zone
         self.notify_rules: dict[bytes, tuple[Rule, ...]] = {}  # who may send NOTIFY, of each secondary zone
         self.all_rules: tuple[Rule, ...] = ()  # each network with each key once
@@ -112,7 +117,7 @@ class Zones:
         self._reported: set[str] = set()
         self._loaded: deque[tuple[bytes, Loaded]] = deque()  # from the worker
         self._looked_seconds = 0.0  # that the last pass took to find out what changed
-        self._unreadable: set[str] = set()
+        self._complete = True  # all folders could be read, and there is some zone
         self._missing_since: dict[bytes, float] = {}
         self.watcher = Watcher(self.wake)
 
@@ -163,16 +168,17 @@ class Zones:
             self._publisher.coming(apex)
         self.configured[apex] = zone
         self.rules[apex] = _rules(zone.policy.allow_transfer)
-        if zone.file is None:
+        if zone.file is None and not zone.is_catalog:
             self.states.pop(apex, None)
             self.notify_rules[apex] = _rules(zone.allow_notify)
             self._secondaries.add(apex, zone)
             return
         if self.notify_rules.pop(apex, None) is not None:
             self._secondaries.remove(apex)
-        state = self.states.get(apex)
-        if state is None or state.file != zone.file:
-            self.states[apex] = ZoneState(zone, zone.file, served=None if state is None else state.served)
+        state, file = self.states.get(apex), zone.file or ""
+        if state is None or state.file != file:
+            self.states[apex] = ZoneState(zone, file, served=None if state is None else state.served)
+            self._catalogs.forget(apex)
         else:
             state.configured = zone
 
@@ -208,8 +214,9 @@ class Zones:
                 raise
 
         found, problems = expand_zones(self.config, listed)
-        self._unreadable = unreadable
-        if self.configured and not found and not problems:
+        any_zone = not all(zone.is_catalog for zone in found.values())
+        self._complete = any_zone and not unreadable
+        if self.configured and not any_zone and not problems:
             where = self.config.zones[0].where if self.config.zones else Where(str(self.config.path))
             problems = (ConfigProblem(where, "no zone is left; those that were served go on"),)
         return dict(found), problems
@@ -228,7 +235,7 @@ class Zones:
         for apex in list(self.configured):
             if apex in configured:
                 self._missing_since.pop(apex, None)
-            elif self._unreadable or not configured:
+            elif not self._complete:
                 continue
             elif apex not in self._missing_since:
                 self._missing_since[apex] = now
@@ -236,14 +243,23 @@ class Zones:
             elif now - self._missing_since[apex] >= MISSING_SECONDS:
                 del self._missing_since[apex], self.configured[apex], self.rules[apex]
                 self.states.pop(apex, None)
+                self._catalogs.forget(apex)
                 if self.notify_rules.pop(apex, None) is not None:
                     self._secondaries.remove(apex)
                 self._publisher.withdrawn(apex)
 
     def _stale(self, everything: bool) -> list[bytes]:
-        """The zones to read, small files first: a huge one does not keep the others waiting."""
-        found = []
+        """The zones to read, small files first: a huge one does not keep the others waiting. Catalogs last: who hears
+        of a zone by one will want it at once. A pass with many new zones makes one version of the catalog."""
+        found: list[tuple[float, bytes]] = []
+        listed = self._listed()
         for apex, state in self.states.items():
+            if state.configured.is_catalog:
+                # One that is about to be withdrawn is not emptied before: its zones stay where they are.
+                gone = apex in self._missing_since
+                if not gone and self._catalogs.is_stale(apex, listed, complete=self._complete):
+                    found.append((math.inf, apex))
+                continue
             files = state.files
             if not files.signatures or everything or (files.touched() and files.changed()):
                 if self.watcher.unsettled(files.signatures or (state.file,)):
@@ -256,7 +272,8 @@ class Zones:
         if self.config.path is not None:
             paths.append(str(self.config.path))
         for state in self.states.values():
-            paths += (state.file, *state.files.signatures)
+            if not state.configured.is_catalog:
+                paths += (state.file, *state.files.signatures)
         self.watcher.watch(_folders_of(paths))
 
     def _load_some(self, apexes: Iterator[bytes]) -> bool:
@@ -265,6 +282,9 @@ class Zones:
         begun = time.perf_counter()
         for apex in apexes:
             state = self.states[apex]
+            if state.configured.is_catalog:
+                self._loaded.append((apex, self._made(state)))
+                continue
             # The engine goes on with the version before until the image is made. Where there is none, a large zone is
             # answered by Python until then, which is sooner.
             imaged = state.served is not None and state.served.image is not None
@@ -279,6 +299,24 @@ class Zones:
             if time.perf_counter() - begun > TURN_SECONDS:
                 return True
         return False
+
+    def _listed(self) -> dict[bytes, ConfiguredZone]:
+        """The zones that catalogs may list."""
+        return {apex: zone for apex, zone in self.configured.items() if not zone.is_catalog}
+
+    def _made(self, state: ZoneState) -> Loaded:
+        """In the worker: a catalog."""
+        begun = time.perf_counter()
+        catalog, served = state.configured, state.served
+        try:
+            served, problems = self._catalogs.make(catalog, self._listed(), served, complete=self._complete)
+        except Exception as error:
+            log.exception("zone %s/IN: making it failed inside the server", names.zone_text(catalog.name))
+            problems = Problems()
+            problems.error(
+                Place(str(catalog.entry)), f"the server failed on this catalog, which is its fault: {error!r}"
+            )
+        return FileSet(), served, problems, time.perf_counter() - begun
 
     def _restored(self, apex: bytes) -> ServedZone | None:
         """In the worker: what was published last of a zone whose file is broken."""
@@ -312,7 +350,8 @@ class Zones:
                 state.served = made
                 self._publisher.imaged(apex, made)
 
-        self._imaging.later(served, imaged, files, problems)
+        if not state.configured.is_catalog:
+            self._imaging.later(served, imaged, files, problems)
 
     def _log_problems(self, apex: bytes, problems: Problems) -> None:
         for problem in problems:
