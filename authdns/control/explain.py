@@ -20,6 +20,9 @@ def explain(config: Config, zone: ConfiguredZone | None, operation: str, who: Id
         return False, ["REFUSED: a catalog is for those who may transfer it; others are told its SOA"]
     if operation == "query":
         return True, ["allowed: queries are answered for everybody", *_limits(config, who)]
+    if operation in ("notify", "update") and zone.is_catalog:
+        rcode = "NOTAUTH" if operation == "notify" else "NOTIMP"
+        return False, [f"{rcode}: a catalog is made here; the members follow the configuration"]
     if operation == "notify":
         return _notify(zone, who)
     if operation == "update":

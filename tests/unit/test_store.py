@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from authdns.store import FILE_NAME, Keep, Served, Store
+from authdns import store as stores
+from authdns.store import FILE_NAME, Keep, Life, Served, Store
 
 APEX = b"\x07example\x03com\0"
 KEEP = Keep()
@@ -79,4 +80,20 @@ def test_history_is_bounded(tmp_path: Path) -> None:
     assert chain(store, 8, 10) == []
     add(store, 10, 11, octets=100, keep=Keep(octets=99))
     assert chain(store, 10, 11) == []
+    store.close()
+
+
+def test_the_lives_of_the_members_of_catalogs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(tmp_path)
+    assert store.lives(APEX) == {}
+    here, gone = Life(0, listed=True), Life(3, listed=False)
+    store.record_lives(APEX, {b"a": here, b"b": gone}, 1)
+    store.record_lives(b"other", {b"a": gone}, 1)
+    assert store.lives(APEX) == {b"a": here, b"b": gone}
+    store.record_lives(APEX, {b"a": gone}, 2)
+    assert store.lives(APEX) == {b"a": gone, b"b": gone}
+    monkeypatch.setattr(stores, "MAX_FORMER", 2)
+    store.record_lives(APEX, {b"c": gone, b"d": here}, 3)
+    assert store.lives(APEX) == {b"a": gone, b"c": gone, b"d": here}, "who went first is forgotten first"
+    assert store.lives(b"other") == {b"a": gone}
     store.close()

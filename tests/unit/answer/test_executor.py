@@ -4,6 +4,7 @@ import gc
 import weakref
 from dataclasses import replace
 
+import dns.flags
 import dns.message
 import pytest
 from hypothesis import given, settings
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from authdns.answer.classes import Position, position_of, representative_below, representatives, types_that_matter
 from authdns.answer.compiler import Plan, encode, heads
-from authdns.answer.executor import MAX_KEPT_POSITIONS, ServedZone, UnavailableZone, ZoneTable
+from authdns.answer.executor import MAX_KEPT_POSITIONS, PrivateZone, ServedZone, UnavailableZone, ZoneTable
 from authdns.answer.lookup import Answer, hidden, lookup, next_closer_proof
 from authdns.answer.respond import Responder
 from authdns.wire import name as names
@@ -383,3 +384,28 @@ def test_a_version_that_was_replaced_is_freed_at_once(how: str | None) -> None:
         assert there() is None
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("tcp", [False, True])
+@pytest.mark.parametrize("dnssec_ok", [False, True])
+def test_of_a_private_zone_everybody_may_know_the_soa(tcp: bool, dnssec_ok: bool) -> None:
+    zone = zone_from_text(
+        "*.a.example.com. 1 A 192.0.2.1\nd.example.com. 1 DNAME x.\ns.example.com. 1 NS ns.\nwww.example.com. 1 TXT a"
+    )
+    table = ZoneTable()
+    table.publish(zone.apex, PrivateZone(zone))
+    responder = Responder(table, tcp=tcp)
+    below = b"\7nothing\1a" + zone.apex
+    names_asked = [*zone.names, below, b"\1x\1d" + zone.apex, b"\1x\1s" + zone.apex]
+    for qname in names_asked * 2:
+        for qtype in (Type.SOA, Type.NS, Type.A, Type.TXT, Type.ANY, Type.DS, Type.RRSIG, Type.NSEC, 65280):
+            response = responder.respond(query(qname, qtype, 1232, dnssec_ok))
+            assert isinstance(response, bytes)
+            message = dns.message.from_wire(response)
+            if (qname, qtype) == (zone.apex, Type.SOA):
+                assert message.rcode() == 0
+                assert [int(rrset.rdtype) for rrset in message.answer] == [int(Type.SOA)]
+                assert message.flags & dns.flags.AA
+            else:
+                assert message.rcode() in (5, 4), "REFUSED, or NOTIMP for some types"
+                assert (message.answer, message.authority) == ([], [])

@@ -169,3 +169,19 @@ def test_a_new_key_is_printed_for_everybody(run: Run) -> None:
 def test_the_name_of_a_key_is_plain(run: Run) -> None:
     for name in ("", "a b", 'x"y', "a;b", "*"):
         assert run("key", "generate", name).exit_code == 2
+
+
+def test_check_counts_the_members_of_catalogs(run: Run, tmp_path: Path) -> None:
+    write(tmp_path, example_com=GOOD, example_net=GOOD)
+    (tmp_path / "authdns.yaml").write_text(
+        "catalogs: {fleet.example: {allow-transfer: 192.0.2.1}, empty.example: {allow-transfer: 192.0.2.1}}\n"
+        "zones: [{folder: zones, catalog: fleet.example}]\n"
+    )
+    result = run("check", "--config", "authdns.yaml")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines() == [
+        "fleet.example: OK: a catalog of 2 zones",
+        "empty.example: OK: a catalog of 0 zones",
+        "example.com: OK: serial 1, 4 records",
+        "example.net: OK: serial 1, 4 records",
+    ]

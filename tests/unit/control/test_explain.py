@@ -130,3 +130,23 @@ def test_a_zone_that_is_not_there(run: Run) -> None:
     result = run("axfr", "example.edu", "192.0.2.1")
     assert result.exit_code == 1
     assert "no such zone" in result.stdout
+
+
+CATALOG = """\
+catalogs:
+  fleet.example: {secondaries: near}
+"""
+
+
+def test_a_catalog_is_for_its_secondaries(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "authdns.yaml").write_text(TEXT + CATALOG)
+    assert run("axfr", "fleet.example", "192.0.2.53").exit_code == 0
+    refused = run("axfr", "fleet.example", "203.0.113.1")
+    assert refused.exit_code == 1, "what the defaults allow is not allowed here"
+    assert "no rule allows 203.0.113.1" in refused.output
+    asked = run("query", "fleet.example", "192.0.2.53")
+    assert (asked.exit_code, asked.output) == (
+        1,
+        "REFUSED: a catalog is for those who may transfer it; others are told its SOA\n",
+    )
+    assert "the members follow the configuration" in run("notify", "fleet.example", "192.0.2.53").output
