@@ -61,6 +61,9 @@ class Zone:
     With `key`, BIND, NSD, Knot and PowerDNS sign what they ask the primary, and take its NOTIFY only if it is signed;
     where the zone comes from a file, they let only who signs transfer it, and sign their NOTIFY. What a secondary gives
     to others is never signed. For `Unbound`, `primary` is the server to ask for names in the zone.
+
+    With `groups`, even with none, it is a catalog, and BIND and Knot transfer the zones that it lists from `primary`
+    too. Knot lets nobody transfer those of its `groups`, so that a test can tell; BIND knows no groups.
     """
 
     name: str  # without the final dot
@@ -68,6 +71,7 @@ class Zone:
     primary: Endpoint | None = None
     notify: tuple[Endpoint, ...] = ()
     key: TsigKey | None = None
+    groups: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if (self.file is None) == (self.primary is None):

@@ -48,6 +48,7 @@ class Bind(NameServer):
             minimal-responses no-auth;
             rrset-order {{ order none; }};
             zone-statistics none;
+            {self._catalogs()}
             """
         silence = "logging { category default { null; }; category unmatched { null; }; };" if self.quiet else ""
         keys = "".join(
@@ -60,6 +61,20 @@ class Bind(NameServer):
         for journal in self.folder.glob("*.journal"):
             journal.unlink()
 
+    def _catalogs(self) -> str:
+        lines = [
+            f'zone "{zone.name}" default-primaries {{ {self._primary(zone)} }} in-memory yes min-update-interval 0;'
+            for zone in self.zones
+            if zone.groups is not None
+        ]
+        return f"catalog-zones {{ {' '.join(lines)} }};" if lines else ""
+
+    @staticmethod
+    def _primary(zone: Zone) -> str:
+        assert zone.primary is not None
+        key = f' key "{zone.key.name}"' if zone.key else ""
+        return f"{zone.primary.address} port {zone.primary.port}{key};"
+
     def _zone(self, zone: Zone) -> str:
         signed = f' key "{zone.key_of_secondaries.name}"' if zone.key_of_secondaries else ""
         notify = "".join(f"{each.address} port {each.port}{signed}; " for each in zone.notify)
@@ -69,12 +84,9 @@ class Bind(NameServer):
                 f'zone "{zone.name}" {{ type primary; file "{zone.file}"; journal "{zone.name}.journal"; '
                 f"ixfr-from-differences yes; {transfer}also-notify {{ {notify}}}; }};"
             )
-        assert zone.primary is not None
-        key = f' key "{zone.key.name}"' if zone.key else ""
-        primary = f"{zone.primary.address} port {zone.primary.port}{key};"
         return (
             f'zone "{zone.name}" {{ type secondary; file "{zone.name}.copy"; masterfile-format text; '
-            f"primaries {{ {primary} }}; also-notify {{ {notify}}}; }};"
+            f"primaries {{ {self._primary(zone)} }}; also-notify {{ {notify}}}; }};"
         )
 
     def command(self) -> list[str]:
@@ -181,10 +193,11 @@ template:
     zonefile-load: whole
     journal-content: none
     semantic-checks: off
-zone:
+{"".join(self._templates(zone, remotes) for zone in self.zones)}zone:
 """
         text += "\n".join(self._zone(zone, remotes) for zone in self.zones)
         (self.folder / "knot.conf").write_text(text + "\n")
+        (self.folder / "database").mkdir(exist_ok=True)  # without it, Knot 3.2 dies of its first catalog
 
     def _keys(self) -> str:
         lines = [f"  - id: {key.name}\n    algorithm: {key.algorithm}\n    secret: {key.secret}\n" for key in self.keys]
@@ -209,6 +222,22 @@ zone:
         return "\n".join(["remote:", *lines])
 
     @staticmethod
+    def _templates(zone: Zone, remotes: Remotes) -> str:
+        """For the members of a catalog: the first template is that of those without a group."""
+        if zone.groups is None or zone.primary is None:
+            return ""
+        notify = f"notify-{zone.key.name}" if zone.key else "notify"
+        primary = remotes[zone.primary, zone.key]
+        return "".join(
+            f"  - id: {name}\n    master: {primary}\n    acl: [{acl}]\n    zonefile-sync: -1\n"
+            "    journal-content: none\n    semantic-checks: off\n"
+            for name, acl in [
+                (f"member-of-{zone.name}", f"transfer, {notify}"),
+                *((each, notify) for each in zone.groups),
+            ]
+        )
+
+    @staticmethod
     def _zone(zone: Zone, remotes: Remotes) -> str:
         lines = [f"  - domain: {zone.name}"]
         with_key = f"-{zone.key.name}" if zone.key else ""
@@ -220,6 +249,9 @@ zone:
                 f"    master: {remotes[zone.primary, zone.key]}",
                 f"    acl: [transfer, notify{with_key}]",
             ]
+            if zone.groups is not None:
+                templates = ", ".join((f"member-of-{zone.name}", *zone.groups))
+                lines += ["    catalog-role: interpret", f"    catalog-template: [{templates}]"]
         else:
             lines += [
                 f'    file: "{zone.file}"',

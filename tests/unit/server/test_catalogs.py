@@ -21,7 +21,7 @@ from authdns.zone.zone import Zone
 FLEET = names.from_text("Fleet.example.")
 APEX = FLEET.lower()
 A, B, C = (names.from_text(f"{letter}.example.") for letter in "abc")
-CONFIGURED = ConfiguredZone(FLEET, "", ZonePolicy(), Where("authdns.yaml", 3), is_catalog=True)
+CONFIGURED = ConfiguredZone(FLEET, None, ZonePolicy(), Where("authdns.yaml", 3), is_catalog=True)
 NOW = 1_800_000_000
 
 Zones = Mapping[bytes, ConfiguredZone]
@@ -31,7 +31,8 @@ IN_IT = Listing((APEX,))
 
 
 def zones(*apexes: bytes, listing: Listing = IN_IT) -> dict[bytes, ConfiguredZone]:
-    return {apex: ConfiguredZone(apex, "file", ZonePolicy(), Where("authdns.yaml", 9), listing) for apex in apexes}
+    where = Where("authdns.yaml", 9)
+    return {apex: ConfiguredZone(apex, "file", ZonePolicy(), where, listing=listing) for apex in apexes}
 
 
 class Maker:
