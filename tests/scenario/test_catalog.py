@@ -8,12 +8,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import dns.message
+import dns.opcode
+import dns.query
 import dns.rcode
 import dns.xfr
 import pytest
 import yaml
 
-from tests.peers import Authdns, ask, axfr, serial_at, wait_until
+from tests.peers import Authdns, ask, axfr, free_port, serial_at, wait_until
 from tests.scenario.conftest import Serve
 from tests.scenario.tools import SECONDS, Tcp, ixfr_question, parsed, question, write_zone
 
@@ -75,9 +78,12 @@ class Served:
         self.server.wait_for_log("serving [0-9]+ ", since=mark, seconds=SECONDS)
 
     def reconfigure(self, **entry: Any) -> None:
+        self.configure(lambda settings: settings["zones"][0].update(entry))
+
+    def configure(self, change: Callable[[dict[str, Any]], object]) -> None:
         path = self.server.folder / "authdns.yaml"
         settings = yaml.safe_load(path.read_text())
-        settings["zones"][0].update(entry)
+        change(settings)
         aside = path.with_suffix(".new")
         aside.write_text(yaml.safe_dump(settings))
         os.replace(aside, path)
@@ -202,6 +208,27 @@ def test_many_new_zones_are_few_versions_and_what_changed_is_sent(served: Served
         return [rrset.rdtype.name for rrset in message.answer] == ["SOA", "SOA", "PTR", "SOA", "SOA"]
 
     wait_until(from_last, "one PTR record is what is sent", SECONDS)
+
+
+def test_a_zone_that_is_transferred_to_here_may_be_listed_too(served: Served) -> None:
+    """Even before it has arrived, as one whose file is broken."""
+    before = served.lists("a.example", "b.example")
+    secondary = {"zone": "c.example", "primaries": f"127.0.0.1:{free_port()}", "catalog": FLEET, "group": "far"}
+    served.configure(lambda settings: settings["zones"].append(secondary))
+    after = served.lists("a.example", "b.example", "c.example")
+    assert after["c.example"][1:] == (["far"], None)
+    assert {zone: after[zone] for zone in before} == before
+    served.configure(lambda settings: settings["zones"].pop())
+    assert served.lists("a.example", "b.example") == before
+
+
+def test_nobody_tells_the_server_of_changes_of_its_own_catalog(served: Served) -> None:
+    served.lists("a.example", "b.example")
+    notify = dns.message.make_query(FLEET, "SOA")
+    notify.set_opcode(dns.opcode.NOTIFY)
+    address, port = served.server.endpoint
+    response = dns.query.udp(notify, address, port=port, timeout=SECONDS)
+    assert response.rcode() == dns.rcode.NOTAUTH
 
 
 @pytest.mark.parametrize("dnssec_ok", [False, True])
