@@ -62,8 +62,8 @@ class Zone:
     where the zone comes from a file, they let only who signs transfer it, and sign their NOTIFY. What a secondary gives
     to others is never signed. For `Unbound`, `primary` is the server to ask for names in the zone.
 
-    With `groups`, even with none, it is a catalog, and BIND and Knot transfer the zones that it lists from `primary`
-    too. Knot lets nobody transfer those of its `groups`, so that a test can tell; BIND knows no groups.
+    With `groups`, even with none, it is a catalog, and BIND, Knot and PowerDNS transfer the zones that it lists from
+    `primary` too. Knot lets nobody transfer those of its `groups`, so that a test can tell; the others know no groups.
     """
 
     name: str  # without the final dot

@@ -307,7 +307,7 @@ class Pdns(NameServer):
             xfr-cycle-interval=1
             only-notify=
             allow-unsigned-notify={"no" if any(zone.primary and zone.key for zone in self.zones) else "yes"}
-            allow-axfr-ips=
+            allow-axfr-ips={",".join(LOOPBACK) if any(zone.groups is not None for zone in self.zones) else ""}
             """
         lines = (line.strip() for line in text.strip().splitlines())
         (self.folder / "pdns.conf").write_text("\n".join(lines) + "\n")
@@ -329,7 +329,8 @@ class Pdns(NameServer):
                     (key.name, key.algorithm, key.secret),
                 )
             for number, zone in enumerate(self.zones, 1):
-                row = (number, zone.name.lower().rstrip("."), "SLAVE" if zone.primary else "MASTER")
+                kind = "MASTER" if zone.primary is None else "SLAVE" if zone.groups is None else "CONSUMER"
+                row = (number, zone.name.lower().rstrip("."), kind)
                 primary = str(zone.primary) if zone.primary else None
                 database.execute("INSERT INTO domains (id, name, type, master) VALUES (?, ?, ?, ?)", (*row, primary))
                 database.executemany(
@@ -340,7 +341,7 @@ class Pdns(NameServer):
     @staticmethod
     def _metadata(zone: Zone) -> list[tuple[str, str]]:
         settings = [("ALSO-NOTIFY", str(each)) for each in zone.notify]
-        if zone.primary is not None:
+        if zone.primary is not None and zone.groups is None:  # of catalogs, PowerDNS 4.7 takes no IXFR
             settings.append(("IXFR", "1"))
         if zone.key_of_secondaries is not None:  # an address that may transfer could do so without signing
             settings.append(("TSIG-ALLOW-AXFR", zone.key_of_secondaries.name.lower()))
