@@ -134,7 +134,8 @@ def proven(answer: Answer) -> frozenset[bytes]:
 
 def lookup(zone: Zone, qname: bytes, qtype: int, dnssec_ok: bool = False) -> Answer:
     """The answer of `zone` to (qname, qtype), class IN; `qname` is lower-case, at or below the apex. With `dnssec_ok`
-    (RFC 3225), RRSIGs and proofs go along where the zone has them."""
+    (RFC 3225), RRSIGs and proofs go along if the zone is signed; a DS in one that is not helps nobody."""
+    dnssec_ok = dnssec_ok and zone.signed
     first = find(zone, qname, qtype)
     if first.found is Found.EXACT and qtype not in TARGET_OFFSET and not dnssec_ok:
         rrset = find_rrset(first.rrsets, qtype)

@@ -409,3 +409,10 @@ def test_of_a_private_zone_everybody_may_know_the_soa(tcp: bool, dnssec_ok: bool
             else:
                 assert message.rcode() in (5, 4), "REFUSED, or NOTIMP for some types"
                 assert (message.answer, message.authority) == ([], [])
+
+
+def test_a_ds_in_a_zone_that_is_not_signed_is_only_data() -> None:
+    zone = zone_from_text("a.example.com. 60 NS ns.example.net.\na.example.com. 60 DS 1 13 2 " + "00" * 32)
+    compare(zone, [(names.from_text(name), "A") for name in ("a.example.com.", "b.a.example.com.", "b.example.com.")])
+    (ds,) = lookup(zone, names.from_text("a.example.com."), Type.DS, dnssec_ok=True).answer
+    assert ds[1].type == Type.DS
