@@ -111,10 +111,13 @@ class ZoneBuilder:
         finished = cast("dict[bytes, RRsets]", growing)  # one dictionary, turned in place: half the peak of memory
         records = 0
         new = tuple.__new__  # a NamedTuple's own constructor costs twice as much
+        rrsig = int(Type.RRSIG)
         for owner, fields in growing.items():
             if len(fields) == _FIELDS and owner not in self._large:
                 rrtype, ttl, rdata, _ = fields
                 finished[owner] = (new(RRset, (rrtype, ttl, (rdata,))),)
+                if rrtype == rrsig:  # alone: a signature of nothing
+                    self._signed = True
                 records += 1
             else:
                 finished[owner] = rrsets = self._singles(fields) or self._group(owner, fields)
@@ -301,12 +304,13 @@ def nsec3_chains(apex: bytes, nsec3: Mapping[bytes, RRsets]) -> dict[Parameters,
 
 
 def nsec3_chain(apex: bytes, apex_rrsets: RRsets, nsec3: Mapping[bytes, RRsets]) -> Nsec3 | None:
-    """The chain of the first NSEC3PARAM that has one; others are being built or taken down (RFC 5155 §4, §7.3)."""
+    """The chain of an NSEC3PARAM that has one; others are being built or taken down (RFC 5155 §4, §7.3). Of several the
+    least, in whatever order the records came."""
     params = find_rrset(apex_rrsets, Type.NSEC3PARAM)
     if params is None:
         return None
     chains = nsec3_chains(apex, nsec3)
-    for rdata in params.rdatas:
+    for rdata in sorted(params.rdatas):
         parameters = nsec3_parameters(rdata)
         owners = chains.get(parameters)
         # Flags other than 0 mark a chain that is not complete, or in no use (RFC 5155 §4.1.2).

@@ -128,7 +128,7 @@ def _left(zone: Zone, delta: Delta, touched: Iterable[bytes]) -> dict[bytes, _Re
     left = {
         owner: {
             (rrtype, folded(rrtype, rdata)): (rrtype, ttl, rdata)
-            for rrtype, ttl, rdatas in _at(zone, owner)
+            for rrtype, ttl, rdatas in zone.at(owner)
             for rdata in rdatas
             if rrtype != Type.SOA or owner != zone.apex
         }
@@ -145,12 +145,8 @@ def _what(owner: bytes, rrtype: int) -> str:
     return f"{names.to_text(owner)} {type_to_text(rrtype)}"
 
 
-def _at(zone: Zone, owner: bytes) -> RRsets:
-    return (*zone.names.get(owner, ()), *zone.nsec3.get(owner, ()))
-
-
 def _count(zone: Zone, owners: Iterable[bytes]) -> int:
-    return sum(len(rrset.rdatas) for owner in owners for rrset in _at(zone, owner))
+    return sum(len(rrset.rdatas) for owner in owners for rrset in zone.at(owner))
 
 
 def _changes(old: Mapping[bytes, V], part: Mapping[bytes, V], touched: Iterable[bytes]) -> dict[bytes, V | None]:
