@@ -230,8 +230,9 @@ def _cuts(old: Zone, new: Zone, touched: Iterable[bytes]) -> frozenset[bytes]:
     if not come and not gone:
         return old.cuts
     owners = (old.cuts - gone) | come
-    if gone and not gone.isdisjoint(old.cuts) and _children(new, gone):
-        owners |= {owner for owner in _owners(new, Type.NS) if any(above in gone for above in names.ancestors(owner))}
+    above_some = {owner for owner in gone & old.cuts if owner in new.names}
+    if above_some and _children(new, above_some):
+        owners |= {owner for owner in _owners(new, Type.NS) if not above_some.isdisjoint(names.ancestors(owner))}
     return unhidden(owners, new.apex)
 
 

@@ -74,7 +74,7 @@ def assert_found(old: Zone, new: Zone) -> None:
     delta = difference(old, new, 1 << 30)
     assert delta is not None
     later = patched(old, delta, Problems(), "test")
-    assert which(errors_at(later, owners_of(delta))) == which(checked(new))
+    assert which(errors_at(later, owners_of(delta))) == which(checked(later))
 
 
 @settings(deadline=None, max_examples=200)
