@@ -182,7 +182,10 @@ def _name_changes(zone: Zone, part: Zone, touched: set[bytes]) -> dict[bytes, RR
     if not emptied:
         return changes
 
-    children = _children(zone, emptied)
+    children = _children(zone.names, emptied)
+    if not (isinstance(zone.denial, Nsec3) and len(zone.denial.owners) == len(zone.nsec3)):
+        # Not all of them are in the chain, and so directly below the apex.
+        children += _children((owner for owner in zone.nsec3 if owner not in zone.names), emptied)
     for owner in touched | changes.keys():
         if owner not in zone.names:
             is_there = owner in changes or owner in part.nsec3
@@ -195,16 +198,12 @@ def _name_changes(zone: Zone, part: Zone, touched: set[bytes]) -> dict[bytes, RR
     return changes
 
 
-def _children(zone: Zone, parents: set[bytes]) -> Counter[bytes]:
-    """How many names stand directly below these, owners of NSEC3 included."""
+def _children(owners: Iterable[bytes], parents: set[bytes]) -> Counter[bytes]:
+    """How many of the owners stand directly below each of these names."""
     found: Counter[bytes] = Counter()
-    for name in zone.names:
+    for name in owners:
         parent = name[name[0] + 1 :]
         if parent in parents:
-            found[parent] += 1
-    for name in zone.nsec3:
-        parent = name[name[0] + 1 :]
-        if parent in parents and name not in zone.names:
             found[parent] += 1
     return found
 
@@ -231,7 +230,7 @@ def _cuts(old: Zone, new: Zone, touched: Iterable[bytes]) -> frozenset[bytes]:
         return old.cuts
     owners = (old.cuts - gone) | come
     above_some = {owner for owner in gone & old.cuts if owner in new.names}
-    if above_some and _children(new, above_some):
+    if above_some and _children(new.names, above_some):
         owners |= {owner for owner in _owners(new, Type.NS) if not above_some.isdisjoint(names.ancestors(owner))}
     return unhidden(owners, new.apex)
 
