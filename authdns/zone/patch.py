@@ -200,12 +200,7 @@ def _name_changes(zone: Zone, part: Zone, touched: set[bytes]) -> dict[bytes, RR
 
 def _children(owners: Iterable[bytes], parents: set[bytes]) -> Counter[bytes]:
     """How many of the owners stand directly below each of these names."""
-    found: Counter[bytes] = Counter()
-    for name in owners:
-        parent = name[name[0] + 1 :]
-        if parent in parents:
-            found[parent] += 1
-    return found
+    return Counter([parent for name in owners if (parent := name[name[0] + 1 :]) in parents])
 
 
 def _longest(zone: Zone, new_names: Iterable[bytes], changes: Mapping[bytes, RRsets | None]) -> int:
