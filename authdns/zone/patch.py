@@ -16,8 +16,9 @@ the change between NSEC and NSEC3 look at every record.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import TypeVar
 
 from authdns.wire import name as names
@@ -35,19 +36,21 @@ from authdns.zone.delta import Delta
 from authdns.zone.denial import Nsec, Nsec3
 from authdns.zone.overlay import edited
 from authdns.zone.problem import Problems, Severity, TooManyErrors
+from authdns.zone.records import Record
 from authdns.zone.zone import RRsets, Zone, find_rrset
 
 V = TypeVar("V")
-_Records = dict[tuple[int, bytes], tuple[int, int, bytes]]  # type and folded rdata -> type, TTL, rdata
 
 
 class DoesNotFit(ValueError):
     """The delta does not lead from this zone to another one; the message says why."""
 
 
-def owners_of(delta: Delta) -> set[bytes]:
-    """In lower case, of every record that it removes or adds."""
-    return {record.owner.lower() for record in (delta.before, delta.after, *delta.removed, *delta.added)}
+def owners_of(deltas: Iterable[Delta]) -> set[bytes]:
+    """In lower case, of every record that they remove or add."""
+    return {
+        record.owner.lower() for delta in deltas for record in (delta.before, delta.after, *delta.removed, *delta.added)
+    }
 
 
 def patched(zone: Zone, delta: Delta, problems: Problems, source: str) -> Zone:
@@ -55,8 +58,18 @@ def patched(zone: Zone, delta: Delta, problems: Problems, source: str) -> Zone:
 
     Warnings go to `problems`, with `source` as their place. Raises DoesNotFit.
     """
-    touched = owners_of(delta)
-    part = _rebuilt(zone, delta, touched, problems, source)
+    return caught_up(zone, (delta,), problems, source)
+
+
+def caught_up(zone: Zone, deltas: Sequence[Delta], problems: Problems, source: str) -> Zone:
+    """The same for several, each from where the one before it ends, at the cost of one.
+
+    Each must fit; but the versions between, which nobody will see, are not held against the builder's rules.
+    """
+    if not deltas:
+        return zone
+    touched = owners_of(deltas)
+    part = _rebuilt(zone, deltas, touched, problems, source)
     name_changes = _name_changes(zone, part, touched)
     new_names = edited(zone.names, name_changes)
     records = zone.records + part.records - _count(zone, touched)
@@ -84,26 +97,21 @@ def patched(zone: Zone, delta: Delta, problems: Problems, source: str) -> Zone:
 # -- the owners that the delta touches
 
 
-def _rebuilt(zone: Zone, delta: Delta, touched: set[bytes], problems: Problems, source: str) -> Zone:
+def _rebuilt(zone: Zone, deltas: Sequence[Delta], touched: set[bytes], problems: Problems, source: str) -> Zone:
     """A zone of these owners alone, with their new records."""
-    left = _left(zone, delta, touched)
     found = Problems()
     builder = ZoneBuilder(zone.apex, found, [source])
+    records = {owner: _Records(zone, owner) for owner in touched}
+    serial = zone.soa.serial
+    for delta in deltas:
+        _follow(zone.apex, delta, serial, records)
+        serial = parse_soa(delta.after.rdata).serial
     try:
-        for owner, records in left.items():
-            if records and owner in zone.spelling:
-                builder.spell(owner, zone.spelling[owner])
-            for rrtype, ttl, rdata in records.values():
+        for owner, each in records.items():
+            if each.spelling is not None:
+                builder.spell(owner, each.spelling)
+            for rrtype, ttl, rdata in chain.from_iterable(each.found.values()):
                 builder.add(owner, rrtype, ttl, rdata, 0)
-        for spelled, rrtype, ttl, rdata in (delta.after, *delta.added):
-            owner = spelled.lower()
-            if (rrtype, folded(rrtype, rdata)) in left[owner]:
-                raise DoesNotFit(f"{_what(owner, rrtype)}: the delta adds a record that the zone has already")
-            if not names.is_at_or_below(owner, zone.apex):
-                raise DoesNotFit(f"{_what(owner, rrtype)} lies outside the zone {names.to_text(zone.apex)}")
-            if spelled != owner:
-                builder.spell(owner, spelled)
-            builder.add(owner, rrtype, ttl, rdata, 0)
         part = builder.build()
     except TooManyErrors:
         part = None
@@ -114,31 +122,56 @@ def _rebuilt(zone: Zone, delta: Delta, touched: set[bytes], problems: Problems, 
     return part
 
 
-def _left(zone: Zone, delta: Delta, touched: Iterable[bytes]) -> dict[bytes, _Records]:
-    """What the owners keep; without the SOA."""
-    for soa in (delta.before, delta.after):
-        if soa.type != Type.SOA or soa.owner.lower() != zone.apex:
-            raise DoesNotFit(
-                f"{_what(soa.owner, soa.type)} where the SOA of {names.to_text(zone.apex)} was expected (RFC 1995 §4)"
-            )
-    serial = parse_soa(delta.before.rdata).serial
-    if serial != zone.soa.serial:
-        what = _what(zone.apex, Type.SOA)
-        raise DoesNotFit(f"{what}: the delta leads on from serial {serial}, the zone has {zone.soa.serial}")
-    left = {
-        owner: {
-            (rrtype, folded(rrtype, rdata)): (rrtype, ttl, rdata)
+class _Records:
+    """Those of one owner while deltas are followed: by what tells one from another, with what the builder gets, which
+    is more than one if a delta adds the same record twice."""
+
+    def __init__(self, zone: Zone, owner: bytes) -> None:
+        self.spelling = zone.spelling.get(owner)
+        self.found: dict[tuple[int, bytes], list[tuple[int, int, bytes]]] = {
+            (rrtype, folded(rrtype, rdata)): [(rrtype, ttl, rdata)]
             for rrtype, ttl, rdatas in zone.at(owner)
             for rdata in rdatas
-            if rrtype != Type.SOA or owner != zone.apex
         }
-        for owner in touched
-    }
-    for spelled, rrtype, _, rdata in delta.removed:
-        owner = spelled.lower()
-        if left[owner].pop((rrtype, folded(rrtype, rdata)), None) is None:
-            raise DoesNotFit(f"{_what(owner, rrtype)}: the delta removes a record that the zone does not have")
-    return left
+
+    def remove(self, key: tuple[int, bytes]) -> bool:
+        is_there = self.found.pop(key, None) is not None
+        if not self.found:
+            self.spelling = None
+        return is_there
+
+    def add(self, key: tuple[int, bytes], record: Record) -> None:
+        self.found.setdefault(key, []).append(record[1:])
+        if self.spelling is None and record.owner != record.owner.lower():
+            self.spelling = record.owner
+
+
+def _follow(apex: bytes, delta: Delta, serial: int, records: dict[bytes, _Records]) -> None:
+    for soa in (delta.before, delta.after):
+        if soa.type != Type.SOA or soa.owner.lower() != apex:
+            expected = f"where the SOA of {names.to_text(apex)} was expected (RFC 1995 §4)"
+            raise DoesNotFit(f"{_what(soa.owner, soa.type)} {expected}")
+    if (first := parse_soa(delta.before.rdata).serial) != serial:
+        raise DoesNotFit(f"{_what(apex, Type.SOA)}: the delta leads on from serial {first}, the zone has {serial}")
+    for key in [key for key in records[apex].found if key[0] == Type.SOA]:
+        records[apex].remove(key)
+    for record in delta.removed:
+        owner, key = _key(record)
+        if not records[owner].remove(key):
+            raise DoesNotFit(f"{_what(owner, record.type)}: the delta removes a record that the zone does not have")
+    added = set()
+    for record in (delta.after, *delta.added):
+        owner, key = _key(record)
+        if key in records[owner].found and (owner, key) not in added:
+            raise DoesNotFit(f"{_what(owner, record.type)}: the delta adds a record that the zone has already")
+        if not names.is_at_or_below(owner, apex):
+            raise DoesNotFit(f"{_what(owner, record.type)} lies outside the zone {names.to_text(apex)}")
+        added.add((owner, key))
+        records[owner].add(key, record)
+
+
+def _key(record: Record) -> tuple[bytes, tuple[int, bytes]]:
+    return record.owner.lower(), (record.type, folded(record.type, record.rdata))
 
 
 def _what(owner: bytes, rrtype: int) -> str:

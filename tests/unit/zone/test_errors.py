@@ -74,7 +74,7 @@ def assert_found(old: Zone, new: Zone) -> None:
     delta = difference(old, new, 1 << 30)
     assert delta is not None
     later = patched(old, delta, Problems(), "test")
-    assert which(errors_at(later, owners_of(delta))) == which(checked(later))
+    assert which(errors_at(later, owners_of([delta]))) == which(checked(later))
 
 
 @settings(deadline=None, max_examples=200)
@@ -128,7 +128,7 @@ def test_each_kind(kept: str, removed: str, added: str, error: str) -> None:
     delta = difference(old, new, 100)
     assert delta is not None
     later = new if "SOA" in added else patched(old, delta, Problems(), "test")  # no difference has an SOA
-    found = errors_at(later, owners_of(delta) | {names.from_text("a.example.com.")})
+    found = errors_at(later, owners_of([delta]) | {names.from_text("a.example.com.")})
     assert len(found) == 1
     assert found[0].startswith(error)
 

@@ -20,7 +20,7 @@ from authdns.zone.builder import MAX_EMPTY_NON_TERMINALS, MAX_TYPES_PER_NAME
 from authdns.zone.delta import Delta, difference
 from authdns.zone.denial import Nsec, Nsec3
 from authdns.zone.overlay import Overlay
-from authdns.zone.patch import DoesNotFit, owners_of, patched
+from authdns.zone.patch import DoesNotFit, caught_up, owners_of, patched
 from authdns.zone.problem import Problems
 from authdns.zone.records import Record
 from authdns.zone.zone import RRset, RRsets, Zone
@@ -113,7 +113,7 @@ def test_patched_is_built(base: Callable[[Zone], Zone], versions: list[Zone]) ->
         later = patch(now, delta)
         assert_same(later, new)
         assert snapshot(now) == before
-        for owner in set(now.spelling) - owners_of(delta):
+        for owner in set(now.spelling) - owners_of([delta]):
             assert later.spelling[owner] == now.spelling[owner]
         assert set(later.spelling) <= {*later.names, *later.nsec3}
         now = later
@@ -170,9 +170,12 @@ def version(records: list[Line], how: str, serial: int = 7, iterations: int = 1)
 def test_names_come_and_go(base: Callable[[Zone], Zone], changes: list[list[Line]]) -> None:
     versions = [version(some, "plain", serial) for serial, some in enumerate(changes)]
     now = base(versions[0])
-    for old, new in pairwise(versions):
-        now = patch(now, delta_of(old, new))
+    deltas = [delta_of(old, new) for old, new in pairwise(versions)]
+    for delta, new in zip(deltas, versions[1:], strict=True):
+        now = patch(now, delta)
         assert_same(now, new)
+    at_once = caught_up(base(versions[0]), deltas, Problems(), "the primary")
+    assert_same(at_once, versions[-1])
 
 
 @bases
@@ -195,6 +198,24 @@ def test_what_does_not_change_is_shared() -> None:
     assert new.cuts is old.cuts
     assert new.denial is old.denial
     assert new.spelling is old.spelling
+
+
+def test_several_at_once_fit_each() -> None:
+    """What one delta adds, the next may remove; what is missing in the middle is not made up for by the end."""
+    old = www()
+    gone = changed(old, 8, [WWW], [("a.b.example.com.", 60, "A", "192.0.2.1")])
+    steps = [gone, Delta(soa(8), soa(9), gone.added, ()), Delta(soa(9), soa(10), (), gone.removed)]
+    new = caught_up(old, steps, Problems(), "the primary")
+    assert new.soa.serial == 10
+    assert set(new.names) == set(old.names)
+    assert caught_up(old, [], Problems(), "the primary") is old
+    for wrong, why in (
+        ([gone, Delta(soa(8), soa(9), gone.removed, ()), steps[2]], "removes a record"),
+        ([gone, Delta(soa(8), soa(9), (), gone.added), Delta(soa(9), soa(10), gone.added, ())], "adds a record"),
+        ([gone, steps[2]], "leads on from serial 9, the zone has 8"),
+    ):
+        with pytest.raises(DoesNotFit, match=why):
+            caught_up(old, wrong, Problems(), "the primary")
 
 
 def test_overlays_do_not_pile_up() -> None:
