@@ -189,6 +189,62 @@ def test_signed_otherwise(base: Callable[[Zone], Zone], before: str, after: str,
     assert_same(patch(base(old), delta_of(old, new)), new)
 
 
+def test_chains_come_and_go() -> None:
+    """Of two NSEC3PARAM the least that has a chain counts, without any the NSEC; and what is gone is not asked."""
+    params: list[Line] = [("example.com.", 0, "NSEC3PARAM", f"1 0 {number} abcd") for number in (1, 2)]
+    nsec: Line = ("example.com.", 60, "NSEC", "example.com. A")
+    one, two = ((HASHES[0], 60, "NSEC3", f"1 0 {number} {NSEC3}") for number in (1, 2))
+    other: Line = (HASHES[1], 60, "NSEC3", f"1 0 2 {NSEC3}")
+    steps: list[tuple[list[Line], int | None]] = [
+        ([*params, nsec], None),
+        ([*params, nsec, two], 2),
+        ([*params, nsec, two, one], 1),
+        ([*params, nsec, other, one], 1),
+        ([*params, nsec, other], 2),
+        ([params[1], nsec, other], 2),
+        ([params[1], nsec, two], 2),
+        ([params[1], nsec], None),
+        ([params[1], nsec, one], None),
+        ([params[0], nsec, one], 1),
+        ([params[0]], -1),
+        ([nsec], None),
+        ([], -1),
+    ]
+    now = old = version([], "plain", 0)
+    for serial, (records, chain) in enumerate(steps, start=1):
+        new = version(records, "plain", serial)
+        now = patch(now, delta_of(old, new))
+        assert_same(now, new)
+        denial = now.denial
+        if chain is not None and chain > 0:
+            assert isinstance(denial, Nsec3)
+            assert denial.parameters.iterations == chain
+        else:
+            assert (denial is None) == (chain == -1)
+        old = new
+
+
+def test_delegations_hide_each_other() -> None:
+    above, between, below = ((f"{owner}example.com.", 60, "NS", "n.example.org.") for owner in ("a.", "b.a.", "c.b.a."))
+    versions: list[list[Line]] = [
+        [below],
+        [above, below],
+        [above, between, below],
+        [between, below],
+        [below],
+        [between],
+        [above],
+        [],
+    ]
+    now = old = version([], "plain", 0)
+    for serial, records in enumerate(versions, start=1):
+        new = version(records, "plain", serial)
+        now = patch(now, delta_of(old, new))
+        assert_same(now, new)
+        assert len(now.cuts) == bool(records)
+        old = new
+
+
 def test_what_does_not_change_is_shared() -> None:
     old = version([("www.example.com.", 60, "A", "192.0.2.1"), ("d.example.com.", 60, "NS", "n.")], "nsec3", 1)
     new = patch(old, changed(old, 2))
