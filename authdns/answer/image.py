@@ -60,6 +60,8 @@ class Image(Protocol):
 
     def after(self, name: bytes | None, most: int) -> list[tuple[bytes, RRsets]]: ...
 
+    def names_after(self, name: bytes | None, most: int) -> list[bytes]: ...
+
 
 class ImageNames(Mapping[bytes, RRsets]):
     """The names of a zone, read from its image: a million of them in dictionaries take four times as much memory."""
@@ -80,7 +82,10 @@ class ImageNames(Mapping[bytes, RRsets]):
         return len(self._image)
 
     def __iter__(self) -> Iterator[bytes]:
-        return (name for name, _ in self.rows())
+        last = None
+        while found := self._image.names_after(last, _NAMES_AT_ONCE):
+            yield from found
+            last = found[-1]
 
     def items(self) -> ItemsView[bytes, RRsets]:
         return _Items(self)

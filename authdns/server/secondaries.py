@@ -33,8 +33,9 @@ from authdns.transfer.inbound import Ask, Changes, Failed, Inbound, Trouble, UpT
 from authdns.transfer.policy import Address, plain
 from authdns.wire import name as names
 from authdns.wire.tsig import key_text
+from authdns.zone.checks import errors_at, errors_of
 from authdns.zone.delta import Delta, difference
-from authdns.zone.patch import DoesNotFit, patched
+from authdns.zone.patch import DoesNotFit, caught_up, owners_of
 from authdns.zone.problem import Problems
 from authdns.zone.records import Record
 from authdns.zone.zone import Zone
@@ -466,14 +467,21 @@ def _whole(step: Whole, before: Zone | None) -> tuple[Zone, Sequence[Delta]]:
     zone = step.builder.build()
     if zone is None:
         raise DoesNotFit(next((str(problem) for problem in step.builder.problems), "the records make no zone"))
+    _refuse(errors_of(zone))
     delta = None if before is None else difference(before, zone, zone.records)
     return zone, () if delta is None else (delta,)
 
 
-def _changed(zone: Zone, step: Changes) -> Zone:
-    for delta in step.deltas:
-        zone = patched(zone, delta, Problems(), "IXFR")
+def _changed(before: Zone, step: Changes) -> Zone:
+    zone = caught_up(before, step.deltas, Problems(), "IXFR")
+    _refuse(errors_at(zone, owners_of(step.deltas)))
     return zone
+
+
+def _refuse(errors: Sequence[str]) -> None:
+    if errors:
+        more = f", and {len(errors) - 1} more errors" if len(errors) > 1 else ""
+        raise DoesNotFit(f"{errors[0]}{more}")
 
 
 def _soa_record(zone: Zone) -> Record:

@@ -4,6 +4,7 @@ Speed decides the shapes here: a zone of a million records passes through `add`.
 one flat list [type, ttl, rdata, line, type, ttl, ...]; `build` turns it into RRsets in place.
 """
 
+from collections.abc import Mapping, Set
 from types import MappingProxyType
 from typing import cast
 
@@ -110,10 +111,13 @@ class ZoneBuilder:
         finished = cast("dict[bytes, RRsets]", growing)  # one dictionary, turned in place: half the peak of memory
         records = 0
         new = tuple.__new__  # a NamedTuple's own constructor costs twice as much
+        rrsig = int(Type.RRSIG)
         for owner, fields in growing.items():
             if len(fields) == _FIELDS and owner not in self._large:
                 rrtype, ttl, rdata, _ = fields
                 finished[owner] = (new(RRset, (rrtype, ttl, (rdata,))),)
+                if rrtype == rrsig:  # alone: a signature of nothing
+                    self._signed = True
                 records += 1
             else:
                 finished[owner] = rrsets = self._singles(fields) or self._group(owner, fields)
@@ -130,10 +134,10 @@ class ZoneBuilder:
             names=MappingProxyType(finished),
             longest=max(map(len, finished)),
             spelling=MappingProxyType(self._spelling),
-            cuts=self._cuts(),
+            cuts=unhidden(self._ns_owners, self.apex),
             dnames=frozenset(self._dname_owners),
             nsec3=MappingProxyType(nsec3),
-            denial=self._nsec3_chain(apex_rrsets, nsec3) or self._nsec_chain(),
+            denial=nsec3_chain(self.apex, apex_rrsets, nsec3) or self._nsec_chain(),
             signed=self._signed,
             records=records,
         )
@@ -152,24 +156,6 @@ class ZoneBuilder:
                 finished[owner] = tuple(others)
         return taken
 
-    def _nsec3_chain(self, apex_rrsets: RRsets, nsec3: dict[bytes, RRsets]) -> Nsec3 | None:
-        """The chain of the first NSEC3PARAM that has one; others are being built or taken down (RFC 5155 §4, §7.3)."""
-        params = find_rrset(apex_rrsets, Type.NSEC3PARAM)
-        if params is None:
-            return None
-        chains: dict[Parameters, list[bytes]] = {}
-        for owner, rrsets in nsec3.items():
-            if is_hashed(owner, self.apex):
-                for rdata in rrsets[0].rdatas if rrsets[0].type == Type.NSEC3 else rrsets[1].rdatas:
-                    chains.setdefault(nsec3_parameters(rdata), []).append(owner)
-        for rdata in params.rdatas:
-            parameters = nsec3_parameters(rdata)
-            owners = chains.get(parameters)
-            # Flags other than 0 mark a chain that is not complete, or in no use (RFC 5155 §4.1.2).
-            if owners and parameters.algorithm == SHA1 and rdata[1] == 0:
-                return Nsec3.of(parameters, owners)
-        return None
-
     def _nsec_chain(self) -> Nsec | None:
         return Nsec.of(set(self._nsec_owners)) if self._nsec_owners else None
 
@@ -186,12 +172,6 @@ class ZoneBuilder:
                     f"the owners have so many labels that more than {most} names exist between them and the apex",
                 )
                 return
-
-    def _cuts(self) -> frozenset[bytes]:
-        """The delegations that are not hidden below another one."""
-        owners = self._ns_owners - {self.apex}
-        hidden = {owner for owner in owners if any(above in owners for above in list(names.ancestors(owner))[1:])}
-        return frozenset(owners - hidden)
 
     def _singles(self, fields: list[int | bytes]) -> RRsets | None:
         """The RRsets of a name at which each has one record and none is large, as in most of a signed zone."""
@@ -297,6 +277,46 @@ class ZoneBuilder:
             f"{names.to_text(owner)} lies outside the zone {names.to_text(self.apex)}; "
             "a name that ends in a dot is absolute",
         )
+
+
+def unhidden(ns_owners: Set[bytes], apex: bytes) -> frozenset[bytes]:
+    """The delegations that are not hidden below another one; at the apex, NS delegate nothing."""
+    found = []
+    for owner in ns_owners:
+        if owner != apex:
+            above = owner[owner[0] + 1 :]
+            while above != apex and above not in ns_owners:
+                above = above[above[0] + 1 :]
+            if above == apex:
+                found.append(owner)
+    return frozenset(found)
+
+
+def nsec3_chains(apex: bytes, nsec3: Mapping[bytes, RRsets]) -> dict[Parameters, list[bytes]]:
+    """The owners of each chain, in no order."""
+    chains: dict[Parameters, list[bytes]] = {}
+    for owner, rrsets in nsec3.items():
+        if is_hashed(owner, apex):
+            rdatas = rrsets[0].rdatas if rrsets[0].type == Type.NSEC3 else rrsets[1].rdatas
+            for parameters in {nsec3_parameters(rdata) for rdata in rdatas}:
+                chains.setdefault(parameters, []).append(owner)
+    return chains
+
+
+def nsec3_chain(apex: bytes, apex_rrsets: RRsets, nsec3: Mapping[bytes, RRsets]) -> Nsec3 | None:
+    """The chain of an NSEC3PARAM that has one; others are being built or taken down (RFC 5155 §4, §7.3). Of several the
+    least, in whatever order the records came."""
+    params = find_rrset(apex_rrsets, Type.NSEC3PARAM)
+    if params is None:
+        return None
+    chains = nsec3_chains(apex, nsec3)
+    for rdata in sorted(params.rdatas):
+        parameters = nsec3_parameters(rdata)
+        owners = chains.get(parameters)
+        # Flags other than 0 mark a chain that is not complete, or in no use (RFC 5155 §4.1.2).
+        if owners and parameters.algorithm == SHA1 and rdata[1] == 0:
+            return Nsec3.of(parameters, owners)
+    return None
 
 
 def _type_text(grouped: int) -> str:

@@ -15,7 +15,8 @@ resolver would (exact name, delegation, DNAME, wildcard) by `_fate`.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from enum import Enum, auto
 
 from dns.rdatatype import RdataType
@@ -25,8 +26,8 @@ from authdns.wire.rdata import TARGET_OFFSET, Soa, name_at, target
 from authdns.wire.types import Type, type_to_text
 from authdns.zone import mail_policy
 from authdns.zone.builder import ZoneBuilder
-from authdns.zone.problem import Place
-from authdns.zone.signed_checks import check_signed
+from authdns.zone.problem import Place, Problems, Severity, TooManyErrors
+from authdns.zone.signed_checks import check_signed, forbidden_iterations
 from authdns.zone.zone import RRset, RRsets, Zone, find_rrset
 
 MAX_MINIMUM_SECONDS = 86400  # RFC 2308 §5: "values exceeding one day have been found to be problematic"
@@ -57,9 +58,26 @@ def check_zone(zone: Zone, builder: ZoneBuilder, now: int | None = None) -> None
 
     `now` is seconds since 1970; without it signatures are not held against the clock.
     """
-    checker = _Checker(zone, builder)
+    checker = _Checker(zone, builder.problems, builder.place_of)
     checker.run()
     check_signed(zone, builder, checker.is_below_cut, now)
+
+
+def errors_of(zone: Zone) -> list[str]:
+    """The errors that check_zone finds, in words, for a zone without places: one that was transferred."""
+    return errors_at(zone, (*zone.names, *(owner for owner in zone.nsec3 if owner not in zone.names)))
+
+
+def errors_at(zone: Zone, owners: Iterable[bytes]) -> list[str]:
+    """Of these errors, those that a zone can have which had none before its records at these owners changed."""
+    problems = Problems()
+    owners = tuple(owners)
+    with suppress(TooManyErrors):
+        _Checker(zone, problems, lambda *_: Place("")).run_for_errors(owners)
+        forbidden = forbidden_iterations(zone, owners)
+        if forbidden is not None:
+            problems.error(Place(""), forbidden)
+    return [problem.message for problem in problems if problem.severity is Severity.ERROR]
 
 
 class _Fate(Enum):
@@ -84,10 +102,10 @@ _WHAT_IT_IS = {
 class _Checker:
     """One run over one zone. Methods named after a type check one RRset of that type."""
 
-    def __init__(self, zone: Zone, builder: ZoneBuilder) -> None:
+    def __init__(self, zone: Zone, problems: Problems, place_of: Callable[[bytes, int, bytes | None], Place]) -> None:
         self._zone = zone
-        self._builder = builder
-        self._problems = builder.problems
+        self._problems = problems
+        self._place_of = place_of
         self._apex = zone.apex
         self._names = zone.names
         self._fates: dict[bytes, _Fate] = {}
@@ -115,7 +133,8 @@ class _Checker:
         doubled = self._doubled
         for owner, rrsets in zone.names.items():
             if below and self._is_hidden(owner, rrsets):
-                self._hidden_but_transferred(owner, rrsets)
+                # Nobody asks for it, but secondaries refuse a whole zone for what cannot stand together.
+                self._fatal(owner, rrsets)
                 continue
             for rrset in rrsets:
                 check = checks.get(rrset[0])
@@ -124,6 +143,42 @@ class _Checker:
             if owner.endswith(doubled) and rrsets:
                 self._doubled_owner(owner, rrsets[0])
         self._report_hidden()
+
+    def run_for_errors(self, owners: tuple[bytes, ...]) -> None:
+        """The same, for errors alone. What the owners hide besides themselves needs a look at everything: what is below
+        a new DNAME, or below one that was hidden itself by the delegation that is gone."""
+        zone = self._zone
+        for owner in owners:
+            self._fatal(owner, zone.names.get(owner, ()))
+        if not zone.dnames:
+            return
+        changed = set(owners)
+        suspects: Iterable[bytes] = owners
+        if any(above in changed for dname in zone.dnames for above in self._below_apex(dname)):
+            suspects = zone.names
+        for owner in suspects:
+            rrsets = zone.names.get(owner)
+            if rrsets:
+                self._is_hidden(owner, rrsets)
+        self._report_hidden()
+
+    def _below_apex(self, name: bytes) -> Iterable[bytes]:
+        """The name and what is above it, but not the apex, unless it is that itself."""
+        yield name
+        while name != self._apex and (name := names.parent(name)) != self._apex:
+            yield name
+
+    def _fatal(self, owner: bytes, rrsets: RRsets) -> None:
+        """Errors that an owner shows, wherever it is."""
+        for rrset in rrsets:
+            if rrset.type == Type.CNAME:
+                self._is_alone(owner, rrset)
+            elif rrset.type == Type.DNAME:
+                self._dname_beside(owner, rrset)
+            elif rrset.type == Type.SOA:
+                self._soa(owner, rrset)
+            elif rrset.type == Type.DS:
+                self._ds_at_apex(owner, rrset)
 
     def _checks(self) -> dict[int, Callable[[bytes, RRset], None]]:
         checks: dict[int, Callable[[bytes, RRset], None]] = {
@@ -150,7 +205,7 @@ class _Checker:
     # -- saying it
 
     def _place(self, owner: bytes, rrset: RRset, rdata: bytes | None = None) -> Place:
-        return self._builder.place_of(owner, rrset.type, rrset.rdatas[0] if rdata is None else rdata)
+        return self._place_of(owner, rrset.type, rrset.rdatas[0] if rdata is None else rdata)
 
     def _error(self, owner: bytes, rrset: RRset, message: str, rdata: bytes | None = None) -> None:
         self._problems.error(self._place(owner, rrset, rdata), _subject(owner, rrset) + message)
@@ -291,16 +346,6 @@ class _Checker:
             if above == self._apex:
                 break
         return False
-
-    def _hidden_but_transferred(self, owner: bytes, rrsets: RRsets) -> None:
-        """Nobody asks for what is below a cut, but secondaries refuse a whole zone for what cannot stand together."""
-        for rrset in rrsets:
-            if rrset.type == Type.CNAME:
-                self._is_alone(owner, rrset)
-            elif rrset.type == Type.DNAME:
-                self._dname_beside(owner, rrset)
-            elif rrset.type == Type.SOA:
-                self._soa(owner, rrset)
 
     def _report_hidden(self) -> None:
         for above, owners in self._hidden.items():
@@ -537,9 +582,14 @@ class _Checker:
         if txt is None or not any(rdata[1:7].lower() == b"v=spf1" for rdata in txt.rdatas):
             self._warn(owner, rrset, "type SPF is obsolete and ignored; the same text is needed as TXT (RFC 7208 §3.1)")
 
+    def _ds_at_apex(self, owner: bytes, rrset: RRset) -> bool:
+        if owner != self._apex:
+            return False
+        self._error(owner, rrset, "a zone's DS stands in the zone above it, never at its apex (RFC 4035 §2.4)")
+        return True
+
     def _ds(self, owner: bytes, rrset: RRset) -> None:
-        if owner == self._apex:
-            self._error(owner, rrset, "a zone's DS stands in the zone above it, never at its apex (RFC 4035 §2.4)")
+        if self._ds_at_apex(owner, rrset):
             return
         if find_rrset(self._names[owner], Type.NS) is None:
             self._warn(owner, rrset, "a DS without NS delegates nothing (RFC 4035 §2.4)")

@@ -35,14 +35,14 @@ def difference(old: Zone, new: Zone, most: int) -> Delta | None:
     """None if more than `most` records have changed."""
     removed: list[Record] = []
     added: list[Record] = []
-    for owner, rrsets in old.owners():
-        now = _at(new, owner)
+    for owner, rrsets in _owners(old):
+        now = new.at(owner)
         if rrsets and now != rrsets:
             _compare(owner, rrsets, now, old, new, removed, added)
             if len(removed) + len(added) > most:
                 return None
-    for owner, rrsets in new.owners():
-        if rrsets and not _at(old, owner):
+    for owner, rrsets in _owners(new):
+        if rrsets and not old.at(owner):
             added += _records(new, owner, rrsets)
             if len(removed) + len(added) > most:
                 return None
@@ -92,8 +92,13 @@ def _key(record: Record) -> Record:
     return record._replace(owner=record.owner.lower())
 
 
-def _at(zone: Zone, owner: bytes) -> RRsets:
-    return zone.names.get(owner) or zone.nsec3.get(owner, ())
+def _owners(zone: Zone) -> Iterator[tuple[bytes, RRsets]]:
+    """Each once, with all that it has."""
+    for owner, rrsets in zone.names.items():
+        yield owner, rrsets + zone.nsec3[owner] if owner in zone.nsec3 else rrsets
+    for owner, rrsets in zone.nsec3.items():
+        if owner not in zone.names:
+            yield owner, rrsets
 
 
 def _compare(

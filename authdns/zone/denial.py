@@ -7,14 +7,16 @@ What must be proved for which answer is not said here but in answer/lookup.
 A chain is read off the zone as it came. A gap in it is the signer's fault; then the nearest record is what we have.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha1
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from authdns.wire import name as names
+
+Key = TypeVar("Key", bytes, int)
 
 HASH_OCTETS = 20
 SHA1 = 1  # the only hash there is (RFC 5155 §11)
@@ -33,6 +35,11 @@ class Nsec:
     def of(cls, owners: Iterable[bytes]) -> "Nsec":
         pairs = sorted((names.canonical_key(owner), owner) for owner in owners)
         return cls([key for key, _ in pairs], [owner for _, owner in pairs])
+
+    def edited(self, gone: Iterable[bytes], come: Iterable[bytes]) -> "Nsec":
+        """Without the owners `gone`, which are in it, and with `come`, which are not."""
+        keys = names.canonical_key
+        return Nsec(*_edited(self.keys, self.owners, [(keys(o), o) for o in gone], [(keys(o), o) for o in come]))
 
     def matching(self, name: bytes) -> bytes | None:
         owner = self.covering(name)
@@ -66,8 +73,13 @@ class Nsec3:
     @classmethod
     def of(cls, parameters: Parameters, owners: Iterable[bytes]) -> "Nsec3":
         """`owners` are lower-case names whose first label is a hash (see `is_hashed`)."""
-        pairs = sorted((int(owner[1 : 1 + _HASH_LABEL_OCTETS], 32), owner) for owner in owners)
+        pairs = sorted((_number(owner), owner) for owner in owners)
         return cls(parameters, [number for number, _ in pairs], [owner for _, owner in pairs])
+
+    def edited(self, gone: Iterable[bytes], come: Iterable[bytes]) -> "Nsec3":
+        """Without the owners `gone`, which are in it, and with `come`, which are not."""
+        pairs = [(_number(o), o) for o in gone], [(_number(o), o) for o in come]
+        return Nsec3(self.parameters, *_edited(self.hashes, self.owners, *pairs))
 
     def matching(self, name: bytes) -> bytes | None:
         number = _known_hash(self.parameters, name)
@@ -78,6 +90,34 @@ class Nsec3:
         """The owner whose hash is at or before that of the name; the last one goes round to the first."""
         hashed = _known_hash if name.startswith(names.WILDCARD_LABEL) else nsec3_hash
         return self.owners[bisect_right(self.hashes, hashed(self.parameters, name)) - 1]
+
+
+def _edited(
+    keys: Sequence[Key], owners: Sequence[bytes], gone: list[tuple[Key, bytes]], come: list[tuple[Key, bytes]]
+) -> tuple[list[Key], list[bytes]]:
+    """Two parallel lists with changes, in one run: an insertion into a list of a million costs a millisecond."""
+    removals = [(bisect_left(keys, key), key, False, owner) for key, owner in gone]
+    additions = [(bisect_left(keys, key), key, True, owner) for key, owner in come]
+    new_keys: list[Key] = []
+    new_owners: list[bytes] = []
+    done = 0
+    for place, key, is_new, owner in sorted(removals + additions):
+        new_keys += keys[done:place]
+        new_owners += owners[done:place]
+        done = place
+        if is_new:
+            new_keys.append(key)
+            new_owners.append(owner)
+        else:
+            done += 1
+    new_keys += keys[done:]
+    new_owners += owners[done:]
+    return new_keys, new_owners
+
+
+def _number(owner: bytes) -> int:
+    """The hash in the first label."""
+    return int(owner[1 : 1 + _HASH_LABEL_OCTETS], 32)
 
 
 def nsec3_hash(parameters: Parameters, name: bytes) -> int:

@@ -8,7 +8,7 @@ Only NSEC3 iterations that RFC 5155 forbids are an error. A zone whose signature
 do not validate still need it, and no other server of the zone would be silent.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 
 from authdns.wire import name as names
@@ -35,6 +35,30 @@ def check_signed(zone: Zone, builder: ZoneBuilder, is_below_cut: Callable[[bytes
     has = {rrset.type for rrset in apex}
     if zone.signed or zone.nsec3 or Type.DNSKEY in has or Type.NSEC3PARAM in has:
         _SignedChecker(zone, builder, is_below_cut).run(has, now)
+
+
+def forbidden_iterations(zone: Zone, owners: Iterable[bytes]) -> str | None:
+    """What is wrong with the NSEC3 at these owners so that the zone cannot be used, or None."""
+    most = _most_iterations(zone, owners)
+    if most <= MAX_ITERATIONS:
+        return None
+    expected = f"expected 0, more than {MAX_ITERATIONS} are forbidden (RFC 5155 §10.3)"
+    return f"{_iterations_text(zone, most)}; {expected}"
+
+
+def _most_iterations(zone: Zone, owners: Iterable[bytes]) -> int:
+    return max([nsec3_parameters(rdata).iterations for rdata in _nsec3_rdatas(zone, owners)], default=0)
+
+
+def _nsec3_rdatas(zone: Zone, owners: Iterable[bytes]) -> Iterator[bytes]:
+    for owner in owners:
+        for rrset in zone.nsec3.get(owner, ()):
+            if rrset.type == Type.NSEC3:
+                yield from rrset.rdatas
+
+
+def _iterations_text(zone: Zone, most: int) -> str:
+    return f"{names.to_text(zone.apex)} NSEC3 iterations: {most}"
 
 
 class _SignedChecker:
@@ -71,7 +95,7 @@ class _SignedChecker:
             message = f"there are NSEC3 records, but no NSEC3PARAM at {self._apex}; they are not used (RFC 5155 §4)"
             self._warn(message)
         elif (params := zone.rrset(zone.apex, Type.NSEC3PARAM)) is not None:
-            chains = {nsec3_parameters(rdata) for rdata in self._nsec3_rdatas()}
+            chains = {nsec3_parameters(rdata) for rdata in _nsec3_rdatas(zone, zone.nsec3)}
             for rdata in params.rdatas:
                 if rdata[1] == 0 and (nsec3_parameters(rdata) not in chains or rdata[0] != SHA1):
                     message = f"{self._apex} NSEC3PARAM: there is no chain of NSEC3 for it (RFC 5155 §7.3)"
@@ -80,23 +104,17 @@ class _SignedChecker:
             message = "is signed, but has neither NSEC nor NSEC3: that a name does not exist cannot be proved"
             self._warn(f"{self._apex} {message} (RFC 4035 §2.3)")
 
-    def _nsec3_rdatas(self) -> Iterator[bytes]:
-        for rrsets in self._zone.nsec3.values():
-            for rrset in rrsets:
-                if rrset.type == Type.NSEC3:
-                    yield from rrset.rdatas
-
     def _iterations(self) -> None:
-        most = max([int.from_bytes(rdata[2:4], "big") for rdata in self._nsec3_rdatas()], default=0)
+        most = _most_iterations(self._zone, self._zone.nsec3)
         if not most:
             return
         problems = self._builder.problems
         params = self._zone.rrset(self._zone.apex, Type.NSEC3PARAM)
         rdata = params.rdatas[0] if params else b""
         place = self._builder.place_of(self._zone.apex, Type.NSEC3PARAM, rdata)
-        message = f"{self._apex} NSEC3 iterations: {most}"
-        if most > MAX_ITERATIONS:
-            problems.error(place, f"{message}; expected 0, more than {MAX_ITERATIONS} are forbidden (RFC 5155 §10.3)")
+        message = _iterations_text(self._zone, most)
+        if (forbidden := forbidden_iterations(self._zone, self._zone.nsec3)) is not None:
+            problems.error(place, forbidden)
         elif most > USUAL_MAX_ITERATIONS:
             problems.warning(place, f"{message}; expected 0, some validators give up on so many (RFC 9276 §3.1)")
         else:

@@ -117,6 +117,12 @@ class Zone:
         yield from self.names.items()
         yield from self.nsec3.items()
 
+    def at(self, owner: bytes) -> RRsets:
+        """All that an owner has, NSEC3 last. Hardly any has both, but nothing forbids it."""
+        rrsets = self.names.get(owner, ())
+        nsec3 = self.nsec3.get(owner)
+        return rrsets if nsec3 is None else rrsets + nsec3
+
     def proof(self, owner: bytes) -> RRsets:
         """The NSEC or NSEC3 at an owner that `denial` named, and the RRSIGs that cover it."""
         found = self.nsec3.get(owner)

@@ -36,6 +36,9 @@ class Image:
     def after(self, name: bytes | None, most: int) -> list[tuple[bytes, tuple[RRset, ...]]]:
         """The names behind that one (None: from the first on), in the order of the image. Raises KeyError."""
 
+    def names_after(self, name: bytes | None, most: int) -> list[bytes]:
+        """The same names alone. Raises KeyError."""
+
 @final
 class Engine:
     """The zones that are answered without Python. `seed` (64 bits) keeps strangers from choosing names that collide;

@@ -99,6 +99,13 @@ def test_owners_are_sent_as_they_are_spelled() -> None:
     assert [record.owner for record in delta.added] == [b"\3wwW\7example\3com\0"]
 
 
+def test_a_name_with_nsec3_and_other_records() -> None:
+    both = "www.example.com. 60 TXT {}\nwww.example.com. 60 NSEC3 1 0 {} - 00000000000000000000000000000000"
+    old, new = zone_from_text(both.format("x", 0)), zone_from_text(both.format("y", 1))
+    assert as_applied(delta_of(old, new), records(old)) == records(new)
+    assert not delta_of(new, new).added
+
+
 def test_another_ttl_is_another_record() -> None:
     delta = delta_of(
         zone_from_text("www.example.com. 60 A 192.0.2.1"), zone_from_text("www.example.com. 61 A 192.0.2.1")
