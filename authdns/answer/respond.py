@@ -25,6 +25,7 @@ from authdns.wire.message import (
     COOKIE_OCTETS,
     EXPIRE,
     MAX_NSID_OCTETS,
+    PADDING,
     QUESTION,
     Encoder,
     answering_options,
@@ -38,6 +39,7 @@ from authdns.wire.types import Class, Flag, Opcode, Rcode, Type, named_types
 MAX_TCP_OCTETS = 65535
 PLAIN_UDP_OCTETS = 512  # RFC 1035 §4.2.1
 _MAX_KEPT_TAILS = 4096  # forms of OPT remembered; there are 65,536 payload sizes
+PADDING_BLOCK_OCTETS = 468  # RFC 8467 §4.1
 SIZE_SHIFT = 6  # sizes are counted in steps of 64 octets
 
 NANOSECONDS = 1_000_000_000
@@ -49,6 +51,7 @@ _ASKING_NSID = b"\0\3\0\0"
 _LONE_COOKIES = (bytes((0, COOKIE, 0, CLIENT_COOKIE_OCTETS)), bytes((0, COOKIE, 0, COOKIE_OCTETS)))
 _COOKIE_AT = 2 + 11 + 4
 
+_OPT = b"\0\0\x29"  # its owner and type
 _DS = Type.DS.to_bytes(2, "big")
 _IN = b"\0\1"
 # Types that ask for something else than data, so the bare question must not go down the short way.
@@ -99,7 +102,8 @@ class _Tail:
 
 
 class Responder:
-    """Answers requests of one transport; one instance for UDP, one for TCP, over the same table of zones.
+    """Answers requests of one transport; one instance each for UDP, TCP and TLS, over the same table of zones. With
+    `pads`, who sends the Padding option gets it back (RFC 7830 §4; never without encryption, §6).
 
     `keys` are those of TSIG, by name; they may be replaced at any time. `expiry` says in how many seconds a zone
     expires, from its apex and what its SOA says. `distrusted` is told of each request whose TSIG
@@ -116,8 +120,10 @@ class Responder:
         chaos: Chaos | None = None,
         cookies: Cookies | None = None,
         limiter: Limiter | None = None,
+        pads: bool = False,
     ) -> None:
         self._zones = table.by_apex
+        self._pads = pads
         self._table = table
         self._tcp = tcp
         self._payload = payload
@@ -269,7 +275,8 @@ class Responder:
             query = query if edns is query.edns else replace(query, edns=edns)
             if query.tsig is not None:
                 return self._with_tsig(request, query, query.tsig, state, limited is Limited.TRUNCATED, host, now)
-            return self._ladder(request, query, state, limited is Limited.TRUNCATED)
+            response = self._ladder(request, query, state, limited is Limited.TRUNCATED)
+            return response if isinstance(response, Query) else self._padded(query, response)
         rcode = Rcode.FORMERR
         if only_question_missing and state not in (None, CookieState.MALFORMED):  # RFC 7873 §5.4
             rcode = Rcode.BADCOOKIE if state is CookieState.INVALID else Rcode.NOERROR
@@ -348,7 +355,7 @@ class Responder:
         and TSIG, with TC and NOERROR (RFC 8945 §5.3); if not even for that, TC alone."""
         signer = query.signer
         if signer is None:
-            return response
+            return self._padded(query, response)
         limit = self._limit(query)
         whole = response
         if response[2] & Flag.TC >> 8 or len(response) + signer.octets > limit:
@@ -356,12 +363,30 @@ class Responder:
             bare = simple_response(request, query.question, Rcode.NOERROR, query.edns, self._payload, options)
             whole = _with_tc(bare)
         if len(whole) + signer.octets <= limit:
-            whole = signer.sign(whole, signer.verified_at)
+            whole = signer.sign(self._padded(query, whole, signer.octets), signer.verified_at)
         self._recount(response, whole)
         return whole
 
+    def _padded(self, query: Query, response: bytes, more: int = 0) -> bytes:
+        """With the Padding option behind the other options, if it was asked for and there is an OPT to hold it. `more`
+        octets will come behind it."""
+        edns = query.edns
+        if not self._pads or edns is None or edns.version != 0 or edns.option(PADDING) is None:
+            return response
+        options = self._options(edns)
+        behind_opt = len(response) - len(options)
+        padding = -(len(response) + 4 + more) % PADDING_BLOCK_OCTETS
+        if response[behind_opt - 11 : behind_opt - 8] != _OPT or len(response) + 4 + padding + more > MAX_TCP_OCTETS:
+            return response
+        length = (len(options) + 4 + padding).to_bytes(2, "big")
+        option = PADDING.to_bytes(2, "big") + padding.to_bytes(2, "big") + bytes(padding)
+        padded = response[: behind_opt - 2] + length + options + option
+        if not more:
+            self._recount(response, padded)
+        return padded
+
     def _recount(self, plain: bytes, signed: bytes) -> None:
-        """The response was counted before it was signed."""
+        """The response was counted before it was padded and signed."""
         self.sizes[len(plain) >> SIZE_SHIFT] -= 1
         self.sizes[len(signed) >> SIZE_SHIFT] += 1
 

@@ -33,6 +33,7 @@ from authdns.server.files import list_folder, read_regular
 from authdns.server.guards import BadSecrets, read_secrets
 from authdns.server.keys import read_keys
 from authdns.server.listen import CannotStart
+from authdns.server.tls import BadCertificate, server_context
 from authdns.transfer.policy import Identity, Tls, plain
 from authdns.wire import name as names
 from authdns.wire.tsig import ALGORITHMS, DEFAULT_ALGORITHM, key_text
@@ -100,6 +101,12 @@ def check(config_file: Path | None, zones_folder: Path | None, quiet: bool) -> N
             read_secrets(config.cookies.secret_file)
         except BadSecrets as error:
             click.echo(f"secrets of cookies: {error}", err=True)
+            failed += 1
+    if config.tls is not None:
+        try:
+            server_context(config.tls)
+        except BadCertificate as error:
+            click.echo(f"{config.tls.where}: {error}", err=True)
             failed += 1
     _, key_problems = read_keys(config.keys, {})
     for message in key_problems:
