@@ -53,7 +53,7 @@ class Above(Protocol):
 class TlsTransport(asyncio.BufferedProtocol):
     """To the socket's transport a protocol, to the connection `above` a transport."""
 
-    __slots__ = ("_above", "_buffer", "_eof", "_first", "_from_peer", "_lower", "_secured", "_tls", "_to_peer")
+    __slots__ = ("_above", "_buffer", "_eof", "_first", "_from_peer", "_lower", "_over", "_secured", "_tls", "_to_peer")
 
     def __init__(self, above: Above, context: ssl.SSLContext, buffer: memoryview) -> None:
         self._above = above
@@ -63,6 +63,7 @@ class TlsTransport(asyncio.BufferedProtocol):
         self._tls = context.wrap_bio(self._from_peer, self._to_peer, server_side=True)
         self._first: bytes | None = b""  # what came before the ClientHello was complete
         self._secured = False
+        self._over = False  # it was we who have ended it
         self._eof = False
 
     # -- to the socket -------------------------------------------------------------------------------------------
@@ -72,6 +73,8 @@ class TlsTransport(asyncio.BufferedProtocol):
         self._above.connection_made(cast(asyncio.BaseTransport, self))
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self._first is None and not self._secured and not self._over:  # it did not like our certificate, perhaps
+            self._above.not_secured("the client has ended the connection during the handshake")
         self._above.connection_lost(exc)
 
     def pause_writing(self) -> None:
@@ -114,7 +117,7 @@ class TlsTransport(asyncio.BufferedProtocol):
             return True
         self._above.not_secured(f"by ALPN it offers {_listed(offered)}, and not `{ALPN}`")
         self._lower.write(_NO_APPLICATION_PROTOCOL)
-        self._lower.close()
+        self.close()
         return False
 
     def _shake(self) -> None:
@@ -137,7 +140,7 @@ class TlsTransport(asyncio.BufferedProtocol):
         self._above.took(time.thread_time_ns() - begun)
         if failure is not None:
             self._above.not_secured(failure)
-            self._lower.close()
+            self.close()
             return
         self._lower.resume_reading()
         if self._secured:
@@ -162,7 +165,7 @@ class TlsTransport(asyncio.BufferedProtocol):
             ended = True
         except ssl.SSLError:
             self._send()
-            self._lower.close()
+            self.abort()
             return
         self._send()  # what TLS itself has to say (KeyUpdate)
         self._above.took(time.thread_time_ns() - begun)
@@ -212,9 +215,11 @@ class TlsTransport(asyncio.BufferedProtocol):
             with contextlib.suppress(ssl.SSLError):  # it would wait for the peer's; ours is sent
                 self._tls.unwrap()
             self._send()
+        self._over = True
         self._lower.close()
 
     def abort(self) -> None:
+        self._over = True
         self._lower.abort()
 
 
