@@ -173,7 +173,7 @@ class TlsSettings:
 @dataclass(frozen=True, slots=True)
 class TlsClient:
     """How a primary is asked over TLS. Without `name` and `pins` anybody is believed to be it (opportunistic, RFC 9103
-    §9.1); with either or both it must prove who it is (strict).
+    §9.3); with either or both it must prove who it is (strict).
 
     `name`: its certificate must be valid for that DNS name and signed by a CA of the file `ca`, None for those of the
     system. `pins`: the SHA-256 of its public key (SPKI, RFC 7858 §4.2) must be one of these. `certificate` and
