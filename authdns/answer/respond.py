@@ -275,15 +275,23 @@ class Responder:
             query = query if edns is query.edns else replace(query, edns=edns)
             if query.tsig is not None:
                 return self._with_tsig(request, query, query.tsig, state, limited is Limited.TRUNCATED, host, now)
-            response = self._ladder(request, query, state, limited is Limited.TRUNCATED)
-            return response if isinstance(response, Query) else self._padded(query, response)
+            query, response = self._ladder(request, query, state, limited is Limited.TRUNCATED)
+            return query if response is None else self._padded(query, response)
         rcode = Rcode.FORMERR
         if only_question_missing and state not in (None, CookieState.MALFORMED):  # RFC 7873 §5.4
             rcode = Rcode.BADCOOKIE if state is CookieState.INVALID else Rcode.NOERROR
         return self._error(request, question, rcode, edns)
 
-    def _ladder(self, request: bytes, query: Query, cookie: CookieState | None, cut: bool) -> bytes | Query:
-        """One rung after the other. `cut`: what would get records gets TC."""
+    def _ladder(
+        self, request: bytes, query: Query, cookie: CookieState | None, cut: bool
+    ) -> tuple[Query, bytes | None]:
+        """One rung after the other: the query, with what it is to be told besides, and the response, None if another
+        layer has to decide. `cut`: what would get records gets TC."""
+        if query.opcode == Opcode.QUERY and query.qclass == Class.IN and cookie is not CookieState.MALFORMED:
+            query = self._with_expiry(query)
+        return query, self._rungs(request, query, cookie, cut)
+
+    def _rungs(self, request: bytes, query: Query, cookie: CookieState | None, cut: bool) -> bytes | None:
         if query.edns is not None and query.edns.version != 0:  # first of all: what else it says, only it knows
             return self._error(request, query.question, Rcode.BADVERS, query.edns)  # RFC 6891 §6.1.3
         if cookie is CookieState.MALFORMED:  # RFC 7873 §5.2.2
@@ -293,23 +301,23 @@ class Responder:
         if query.opcode == Opcode.NOTIFY:
             if query.qclass != Class.IN or query.qtype != Type.SOA:  # RFC 1996 §3.7: nothing else is announced
                 return self._error(request, query.question, Rcode.NOTAUTH, query.edns)
-            return query
+            return None
         if query.qclass == Class.CH:
             return self._chaos_response(request, query, cut)
         if query.qclass != Class.IN:
             return self._error(request, query.question, Rcode.REFUSED, query.edns)
-        if query.qtype in _TELLING_EXPIRY and query.edns is not None and query.edns.option(EXPIRE) is not None:
-            query = self._with_expiry(query, query.edns)
         if query.qtype in (Type.AXFR, Type.IXFR):
-            return self._sent(request, query, self._truncated) if cut else query
+            return self._sent(request, query, self._truncated) if cut else None
         if query.qtype in _REFUSED_TYPES:
             return self._error(request, query.question, _REFUSED_TYPES[query.qtype], query.edns)
         return self._ordinary(request, query, cut)
 
-    def _with_expiry(self, query: Query, edns: Edns) -> Query:
+    def _with_expiry(self, query: Query) -> Query:
         """EXPIRE goes to who asks for it (RFC 7314 §3)."""
-        zone = self._zones.get(query.qname)
-        if not isinstance(zone, ServedZone):
+        zone, edns = self._zones.get(query.qname), query.edns
+        if query.qtype not in _TELLING_EXPIRY or not isinstance(zone, ServedZone):
+            return query
+        if edns is None or edns.version != 0 or edns.option(EXPIRE) is None:
             return query
         seconds = max(0, self.expiry(query.qname, zone.zone.soa.expire))
         return replace(query, edns=replace(edns, expire=seconds))
@@ -332,8 +340,8 @@ class Responder:
                 return self._error(request, query.question, Rcode.BADVERS, query.edns)
             return self._distrusted_response(request, query, tsig, found)
         query = replace(query, signer=found)
-        response = self._ladder(request, query, cookie, cut)
-        return response if isinstance(response, Query) else self._signed(request, query, response)
+        query, response = self._ladder(request, query, cookie, cut)
+        return query if response is None else self._signed(request, query, response)
 
     def _distrusted_response(self, request: bytes, query: Query, tsig: Tsig, fault: Fault) -> bytes:
         """Says what is wrong with TSIG. Names of hundreds of octets may leave no room for that; then TC sends the

@@ -127,7 +127,8 @@ class App:
         self._requests.all_rules = lambda: self._zones.all_rules
         self._requests.notify_rules = self._zones.notify_rules
         self._requests.notified = self._secondaries.notified
-        self._udp.expiry = self._tcp.expiry = self._secondaries.expiry
+        for responder in self._responders.values():
+            responder.expiry = self._secondaries.expiry
         self._remember_config_file()
         stale = await self._zones.notice()
         # Not before every zone is known: for one that is not, its parent would answer, or a refusal.

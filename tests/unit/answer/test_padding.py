@@ -19,9 +19,10 @@ from tests.unit.answer.test_respond import table_zone
 
 NOW = 1_800_000_000
 KEY = Key(names.from_text("transfer.example."), ALGORITHMS["hmac-sha256"], bytes(32))
-PADDING, NSID, COOKIE = option(12, b""), option(3, b""), option(10, bytes(8))
+PADDING, NSID, COOKIE, EXPIRE = option(12), option(3), option(10, bytes(8)), option(9)
 ASKED = {
     "an answer": (WWW, Type.A, Class.IN),
+    "the SOA": (APEX, Type.SOA, Class.IN),
     "no data": (WWW, Type.MX, Class.IN),
     "no such name": (below_apex(40), Type.A, Class.IN),
     "not ours": (names.from_text("example.org."), Type.A, Class.IN),
@@ -51,7 +52,7 @@ def options_in(message: dns.message.Message) -> list[int]:
 
 
 @pytest.mark.parametrize("asked", ASKED.values(), ids=ASKED)
-@pytest.mark.parametrize("options", [PADDING, NSID + PADDING + COOKIE, option(12, bytes(100))])
+@pytest.mark.parametrize("options", [PADDING, NSID + PADDING + COOKIE + EXPIRE, EXPIRE + option(12, bytes(100))])
 def test_a_response_is_as_long_as_its_blocks(asked: tuple[bytes, int, int], options: bytes) -> None:
     packet = query(*asked, edns=opt(options=options))
     plain = dns.message.from_wire(response_to(packet, responder(pads=False)))
@@ -69,7 +70,7 @@ def test_a_signed_response_is_as_long_as_its_blocks(
 ) -> None:
     monkeypatch.setattr("dns.message.time.time", lambda: NOW)
     signer = Signer(KEY, b"", NOW)
-    packet = signer.sign(query(*asked, edns=opt(options=PADDING + COOKIE)), NOW)
+    packet = signer.sign(query(*asked, edns=opt(options=PADDING + COOKIE + EXPIRE)), NOW)
     response = response_to(packet, responder())
     assert len(response) % PADDING_BLOCK_OCTETS == 0
     theirs = dns.tsig.Key("transfer.example.", KEY.secret, "hmac-sha256.")
@@ -80,7 +81,7 @@ def test_a_signed_response_is_as_long_as_its_blocks(
 
 def test_what_is_handed_over_is_padded_as_well() -> None:
     to = responder()
-    packet = query(APEX, Type.AXFR, edns=opt(options=PADDING))
+    packet = query(APEX, Type.AXFR, edns=opt(options=PADDING + EXPIRE))
     handed = to.respond(packet, "192.0.2.1", NOW * NANOSECONDS)
     assert isinstance(handed, Query)
     assert len(to.refuse(packet, handed, Rcode.REFUSED)) == PADDING_BLOCK_OCTETS
