@@ -387,11 +387,15 @@ class TlsClientModel(Model):
     private_key: Annotated[StrictStr | None, Expected("the path of a file")] = Field(
         None, description="The private key of our certificate, in PEM, without a password."
     )
+    require_alpn: Annotated[StrictBool, Expected("true or false")] = Field(
+        True, description="false: a primary that does not know ALPN will do as well (Debian 12's NSD does not)."
+    )
 
 
 # For `tls` of a primary: a mapping, or `on` for one with nothing in it.
 OptionalTlsClient = Annotated[
-    TlsClientModel | None, Switch("a mapping with `name`, `ca`, `pins`, `certificate`, `private-key`, or on or off")
+    TlsClientModel | None,
+    Switch("a mapping with `name`, `ca`, `pins`, `certificate`, `private-key`, `require-alpn`, or on or off"),
 ]
 
 

@@ -215,6 +215,7 @@ class _Resolver:
             tuple(pins),
             self.pem_path(model.certificate, node.find(("certificate",))),
             self.pem_path(model.private_key, node.find(("private-key",))),
+            model.require_alpn,
             self.document.where(node),
         )
 

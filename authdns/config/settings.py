@@ -177,13 +177,15 @@ class TlsClient:
 
     `name`: its certificate must be valid for that DNS name and signed by a CA of the file `ca`, None for those of the
     system. `pins`: the SHA-256 of its public key (SPKI, RFC 7858 §4.2) must be one of these. `certificate` and
-    `private_key` are shown to it (mutual TLS)."""
+    `private_key` are shown to it (mutual TLS). `require_alpn`: it must select the token `dot` (RFC 9103 §7.1); without,
+    it may select nothing."""
 
     name: str | None = None
     ca: str | None = None
     pins: tuple[bytes, ...] = ()
     certificate: str | None = None
     private_key: str | None = None
+    require_alpn: bool = True
     where: Where = field(default=Where(""), compare=False)
 
     @property

@@ -103,8 +103,8 @@ def client_context(settings: TlsClient) -> ssl.SSLContext:
 def check_peer(connection: ssl.SSLObject | ssl.SSLSocket, settings: TlsClient) -> str | None:
     """Why the other side of a finished handshake is not to be believed, None if it is."""
     selected = connection.selected_alpn_protocol()
-    if selected != ALPN:
-        found = "none" if selected is None else f"`{selected}`"
+    if selected != ALPN and (settings.require_alpn or selected is not None):
+        found = "none (`require-alpn: false` lets it)" if selected is None else f"`{selected}`"
         return f"expected the ALPN token `{ALPN}` (RFC 9103 section 7.1), it selected {found}"
     if settings.pins:
         certificate = connection.getpeercert(binary_form=True)

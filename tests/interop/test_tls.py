@@ -1,14 +1,24 @@
-"""Zone transfers over TLS (RFC 9103) to BIND and NSD; NOTIFY comes in cleartext, as ever. Knot has it since 3.3."""
+"""Zone transfers over TLS (RFC 9103) to BIND and NSD; NOTIFY comes in cleartext, as ever. Knot has it since 3.3.
+
+And whom of them a client believes that has the contexts of authdns."""
 
 from __future__ import annotations
 
+import base64
+import socket
+import ssl
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import dns.message
+import dns.query
+import dns.rcode
 import pytest
 
+from authdns.config import TlsClient
+from authdns.server.tls import check_peer, client_context
 from tests.interop.test_secondaries import ARRIVAL_SECONDS, copied
 from tests.interop.test_tsig import KEY
 from tests.interop.zones import EXAMPLE_COM, write
@@ -143,3 +153,39 @@ def test_a_primary_with_another_name_is_not_believed(
     pair.secondary(kind, OverTls("ns9.example.com", certificates.ca.certificate))
     pair.primary.wait_for_log(r"client 127\.0\.0\.1#\d+: no TLS: ", seconds=ARRIVAL_SECONDS)
     assert "started" not in pair.primary.log_text()
+
+
+def asked(server: NameServer, how: TlsClient) -> str:
+    """Transfers example.com over TLS. "" if all was well, else why not."""
+    with socket.create_connection(server.tls_endpoint, timeout=ARRIVAL_SECONDS) as below:
+        try:
+            connection = client_context(how).wrap_socket(below, server_hostname=how.name)
+        except ssl.SSLCertVerificationError as error:
+            return error.verify_message
+        with connection:
+            if (objection := check_peer(connection, how)) is not None:
+                return objection
+            query = dns.message.make_query("example.com", "AXFR")
+            dns.query.send_tcp(connection, query)
+            message, _ = dns.query.receive_tcp(connection, one_rr_per_rrset=True)
+            return "" if message.rcode() == dns.rcode.NOERROR and message.answer else "refused"
+
+
+@pytest.mark.parametrize("kind", SECONDARIES)
+def test_whom_a_client_believes(
+    kind: type[NameServer], tmp_path: Path, stack: ExitStack, certificates: Certificates
+) -> None:
+    file = write(tmp_path / "example.com.zone", EXAMPLE_COM, "example.com", 1)
+    server = stack.enter_context(
+        kind(tmp_path / "server", [Zone("example.com", file)], certificate=certificates.primary)
+    )
+    ca, right = str(certificates.ca.certificate), base64.b64decode(certificates.primary.pin)
+    alpn = kind is Bind  # NSD 4.6 does not select any protocol
+    for how in (TlsClient(), TlsClient(name=NS1, ca=ca), TlsClient(pins=(right,)), TlsClient(NS1, ca, (right,))):
+        how = replace(how, require_alpn=alpn)
+        assert asked(server, how) == ""
+    assert "Hostname mismatch" in asked(server, TlsClient(name=NS2, ca=ca, require_alpn=alpn))
+    assert "unable to get local issuer" in asked(server, TlsClient(name=NS1, require_alpn=alpn))
+    assert "with the pin" in asked(server, TlsClient(pins=(bytes(32),), require_alpn=alpn))
+    if not alpn:
+        assert "expected the ALPN token `dot`" in asked(server, TlsClient(name=NS1, ca=ca))

@@ -149,13 +149,17 @@ class NameServer(ABC):
         port: int | None = None,
         cores: Collection[int] | None = None,
         quiet: bool = False,
+        certificate: Certificate | None = None,
     ) -> None:
-        """`cores` pins the server; `quiet` is for measurements: the least logging the server can be told to do."""
+        """`cores` pins the server; `quiet` is for measurements: the least logging the server can be told to do. With a
+        `certificate`, BIND and NSD answer over TLS as well, at `tls_endpoint`."""
         self.folder = folder
         self.zones = tuple(zones)
         self.endpoint = Endpoint(address, free_port(address) if port is None else port)
         self.cores = cores
         self.quiet = quiet
+        self.certificate = certificate
+        self.tls_endpoint = Endpoint(address, free_port(address))
         self.log_file = folder / "log"
         self._process: subprocess.Popen[bytes] | None = None
 

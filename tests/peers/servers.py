@@ -36,6 +36,7 @@ class Bind(NameServer):
         options = f"""
             directory "{self.folder}";
             {listen} port {self.port} {{ {self.address}; }};
+            {self._listen_tls(listen)}
             {other} {{ none; }};
             pid-file none;
             session-keyfile none;
@@ -55,6 +56,10 @@ class Bind(NameServer):
             f'key "{key.name}" {{ algorithm {key.algorithm}; secret "{key.secret}"; }};\n' for key in self.keys
         )
         ways = "".join(map(self._way, self._ways()))
+        if self.certificate is not None:
+            ways += (
+                f'tls own {{ cert-file "{self.certificate.certificate}"; key-file "{self.certificate.private_key}"; }};'
+            )
         zones = "\n".join(self._zone(zone) for zone in self.zones)
         text = f"options {{{options}}};\ncontrols {{ }};\n{silence}\n{keys}{ways}{zones}\n"
         (self.folder / "named.conf").write_text(text)
@@ -76,6 +81,10 @@ class Bind(NameServer):
         key = f' key "{zone.key.name}"' if zone.key else ""
         tls = f' tls "{zone.tls.name}"' if zone.tls else ""
         return f"{zone.primary.address} port {zone.primary.port}{key}{tls};"
+
+    def _listen_tls(self, listen: str) -> str:
+        port = self.tls_endpoint.port
+        return "" if self.certificate is None else f"{listen} port {port} tls own {{ {self.address}; }};"
 
     @staticmethod
     def _way(way: OverTls) -> str:
@@ -128,6 +137,7 @@ class Nsd(NameServer):
             minimal-responses: {"yes" if self.quiet else "no"}
             verbosity: {0 if self.quiet else 2}
             {self._bundle()}
+            {self._service()}
         remote-control:
             control-enable: no
         """
@@ -138,6 +148,13 @@ class Nsd(NameServer):
         keys += "".join(map(self._way, self._ways()))
         zones = "\n".join(self._zone(zone) for zone in self.zones)
         (self.folder / "nsd.conf").write_text(server + "\n" + keys + zones + "\n")
+
+    def _service(self) -> str:
+        if self.certificate is None:
+            return ""
+        at, pem, key = self.tls_endpoint, self.certificate.certificate, self.certificate.private_key
+        listen = f"ip-address: {at.address}@{at.port}\n            tls-port: {at.port}"
+        return f'{listen}\n            tls-service-pem: "{pem}"\n            tls-service-key: "{key}"'
 
     def _bundle(self) -> str:
         return "".join(f'tls-cert-bundle: "{way.ca}"' for way in self._ways()[:1])

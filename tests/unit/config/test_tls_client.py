@@ -41,9 +41,11 @@ def test_off() -> None:
 
 
 def test_all_of_it() -> None:
-    found, problems = client(f'{{name: NS1.Example.com., ca: ca.pem, pins: "{PIN}", certificate: /c, private-key: k}}')
+    found, problems = client(
+        f'{{name: NS1.Example.com., ca: ca.pem, pins: "{PIN}", certificate: /c, private-key: k, require-alpn: no}}'
+    )
     assert problems == []
-    assert found == TlsClient("ns1.example.com", "/etc/authdns/ca.pem", (DIGEST,), "/c", "/etc/authdns/k")
+    assert found == TlsClient("ns1.example.com", "/etc/authdns/ca.pem", (DIGEST,), "/c", "/etc/authdns/k", False)
     assert found.strict
 
 

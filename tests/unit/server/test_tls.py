@@ -285,9 +285,12 @@ def test_strict_by_pin(server: Certificate, client: Certificate, ca: Certificate
 def test_a_server_that_does_not_select_dot(server: Certificate) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(server.certificate, server.private_key)
-    expected = "expected the ALPN token `dot` (RFC 9103 section 7.1), it selected none"
+    expected = "expected the ALPN token `dot` (RFC 9103 section 7.1), it selected none (`require-alpn: false` lets it)"
     for how in (TlsClient(), TlsClient(pins=(base64.b64decode(server.pin),))):
         assert objection(context, how) == expected
+        assert objection(context, replace(how, require_alpn=False)) is None
+    wrong = TlsClient(pins=(bytes(32),), require_alpn=False)
+    assert "expected a public key with the pin" in (objection(context, wrong) or "")
 
 
 def test_a_server_that_knows_no_tls_1_3(server: Certificate) -> None:
