@@ -224,10 +224,15 @@ class TlsTransport(asyncio.BufferedProtocol):
 
 
 def _names_of(tls: ssl.SSLObject) -> frozenset[str]:
-    """The DNS names in the client's certificate. The library gives only what it has verified."""
-    certificate = tls.getpeercert() or {}
+    """The DNS names in the client's certificate. The library gives only what it has verified; but what it has verified
+    may still hold what is no name, and is not to get into the log."""
+    try:
+        certificate = tls.getpeercert() or {}
+    except ValueError:  # a name that is not even text
+        return frozenset()
     named = cast("tuple[tuple[str, str], ...]", certificate.get("subjectAltName", ()))
-    return frozenset(name.lower().removesuffix(".") for kind, name in named if kind == "DNS")
+    found = (name.lower().removesuffix(".") for kind, name in named if kind == "DNS")
+    return frozenset(name for name in found if name.isascii() and name.isprintable() and " " not in name)
 
 
 def _listed(offered: tuple[bytes, ...]) -> str:
