@@ -79,6 +79,7 @@ _HELP = {
     "tcp_evicted": "Idle TCP connections closed to make room",
     "tcp_over_time": "TCP connections closed because their client took too much of the server's time",
     "transfers": "Zone transfers asked for, by outcome",
+    "tls_handshakes": "TLS handshakes, by outcome",
     "notifies": "NOTIFYs sent, by outcome",
     "incoming_transfers": "Attempts to transfer a secondary zone from a primary, by what came of it",
     "incoming_notifies": "NOTIFYs received, by outcome",

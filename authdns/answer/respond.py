@@ -25,6 +25,7 @@ from authdns.wire.message import (
     COOKIE_OCTETS,
     EXPIRE,
     MAX_NSID_OCTETS,
+    PADDING,
     QUESTION,
     Encoder,
     answering_options,
@@ -38,6 +39,7 @@ from authdns.wire.types import Class, Flag, Opcode, Rcode, Type, named_types
 MAX_TCP_OCTETS = 65535
 PLAIN_UDP_OCTETS = 512  # RFC 1035 §4.2.1
 _MAX_KEPT_TAILS = 4096  # forms of OPT remembered; there are 65,536 payload sizes
+PADDING_BLOCK_OCTETS = 468  # RFC 8467 §4.1
 SIZE_SHIFT = 6  # sizes are counted in steps of 64 octets
 
 NANOSECONDS = 1_000_000_000
@@ -49,6 +51,7 @@ _ASKING_NSID = b"\0\3\0\0"
 _LONE_COOKIES = (bytes((0, COOKIE, 0, CLIENT_COOKIE_OCTETS)), bytes((0, COOKIE, 0, COOKIE_OCTETS)))
 _COOKIE_AT = 2 + 11 + 4
 
+_OPT = b"\0\0\x29"  # its owner and type
 _DS = Type.DS.to_bytes(2, "big")
 _IN = b"\0\1"
 # Types that ask for something else than data, so the bare question must not go down the short way.
@@ -99,7 +102,8 @@ class _Tail:
 
 
 class Responder:
-    """Answers requests of one transport; one instance for UDP, one for TCP, over the same table of zones.
+    """Answers requests of one transport; one instance each for UDP, TCP and TLS, over the same table of zones. With
+    `pads`, who sends the Padding option gets it back (RFC 7830 §4; never without encryption, §6).
 
     `keys` are those of TSIG, by name; they may be replaced at any time. `expiry` says in how many seconds a zone
     expires, from its apex and what its SOA says. `distrusted` is told of each request whose TSIG
@@ -116,8 +120,10 @@ class Responder:
         chaos: Chaos | None = None,
         cookies: Cookies | None = None,
         limiter: Limiter | None = None,
+        pads: bool = False,
     ) -> None:
         self._zones = table.by_apex
+        self._pads = pads
         self._table = table
         self._tcp = tcp
         self._payload = payload
@@ -269,14 +275,23 @@ class Responder:
             query = query if edns is query.edns else replace(query, edns=edns)
             if query.tsig is not None:
                 return self._with_tsig(request, query, query.tsig, state, limited is Limited.TRUNCATED, host, now)
-            return self._ladder(request, query, state, limited is Limited.TRUNCATED)
+            query, response = self._ladder(request, query, state, limited is Limited.TRUNCATED)
+            return query if response is None else self._padded(query, response)
         rcode = Rcode.FORMERR
         if only_question_missing and state not in (None, CookieState.MALFORMED):  # RFC 7873 §5.4
             rcode = Rcode.BADCOOKIE if state is CookieState.INVALID else Rcode.NOERROR
         return self._error(request, question, rcode, edns)
 
-    def _ladder(self, request: bytes, query: Query, cookie: CookieState | None, cut: bool) -> bytes | Query:
-        """One rung after the other. `cut`: what would get records gets TC."""
+    def _ladder(
+        self, request: bytes, query: Query, cookie: CookieState | None, cut: bool
+    ) -> tuple[Query, bytes | None]:
+        """One rung after the other: the query, with what it is to be told besides, and the response, None if another
+        layer has to decide. `cut`: what would get records gets TC."""
+        if query.opcode == Opcode.QUERY and query.qclass == Class.IN and cookie is not CookieState.MALFORMED:
+            query = self._with_expiry(query)
+        return query, self._rungs(request, query, cookie, cut)
+
+    def _rungs(self, request: bytes, query: Query, cookie: CookieState | None, cut: bool) -> bytes | None:
         if query.edns is not None and query.edns.version != 0:  # first of all: what else it says, only it knows
             return self._error(request, query.question, Rcode.BADVERS, query.edns)  # RFC 6891 §6.1.3
         if cookie is CookieState.MALFORMED:  # RFC 7873 §5.2.2
@@ -286,23 +301,23 @@ class Responder:
         if query.opcode == Opcode.NOTIFY:
             if query.qclass != Class.IN or query.qtype != Type.SOA:  # RFC 1996 §3.7: nothing else is announced
                 return self._error(request, query.question, Rcode.NOTAUTH, query.edns)
-            return query
+            return None
         if query.qclass == Class.CH:
             return self._chaos_response(request, query, cut)
         if query.qclass != Class.IN:
             return self._error(request, query.question, Rcode.REFUSED, query.edns)
-        if query.qtype in _TELLING_EXPIRY and query.edns is not None and query.edns.option(EXPIRE) is not None:
-            query = self._with_expiry(query, query.edns)
         if query.qtype in (Type.AXFR, Type.IXFR):
-            return self._sent(request, query, self._truncated) if cut else query
+            return self._sent(request, query, self._truncated) if cut else None
         if query.qtype in _REFUSED_TYPES:
             return self._error(request, query.question, _REFUSED_TYPES[query.qtype], query.edns)
         return self._ordinary(request, query, cut)
 
-    def _with_expiry(self, query: Query, edns: Edns) -> Query:
+    def _with_expiry(self, query: Query) -> Query:
         """EXPIRE goes to who asks for it (RFC 7314 §3)."""
-        zone = self._zones.get(query.qname)
-        if not isinstance(zone, ServedZone):
+        zone, edns = self._zones.get(query.qname), query.edns
+        if query.qtype not in _TELLING_EXPIRY or not isinstance(zone, ServedZone):
+            return query
+        if edns is None or edns.version != 0 or edns.option(EXPIRE) is None:
             return query
         seconds = max(0, self.expiry(query.qname, zone.zone.soa.expire))
         return replace(query, edns=replace(edns, expire=seconds))
@@ -325,8 +340,8 @@ class Responder:
                 return self._error(request, query.question, Rcode.BADVERS, query.edns)
             return self._distrusted_response(request, query, tsig, found)
         query = replace(query, signer=found)
-        response = self._ladder(request, query, cookie, cut)
-        return response if isinstance(response, Query) else self._signed(request, query, response)
+        query, response = self._ladder(request, query, cookie, cut)
+        return query if response is None else self._signed(request, query, response)
 
     def _distrusted_response(self, request: bytes, query: Query, tsig: Tsig, fault: Fault) -> bytes:
         """Says what is wrong with TSIG. Names of hundreds of octets may leave no room for that; then TC sends the
@@ -348,7 +363,7 @@ class Responder:
         and TSIG, with TC and NOERROR (RFC 8945 §5.3); if not even for that, TC alone."""
         signer = query.signer
         if signer is None:
-            return response
+            return self._padded(query, response)
         limit = self._limit(query)
         whole = response
         if response[2] & Flag.TC >> 8 or len(response) + signer.octets > limit:
@@ -356,12 +371,30 @@ class Responder:
             bare = simple_response(request, query.question, Rcode.NOERROR, query.edns, self._payload, options)
             whole = _with_tc(bare)
         if len(whole) + signer.octets <= limit:
-            whole = signer.sign(whole, signer.verified_at)
+            whole = signer.sign(self._padded(query, whole, signer.octets), signer.verified_at)
         self._recount(response, whole)
         return whole
 
+    def _padded(self, query: Query, response: bytes, more: int = 0) -> bytes:
+        """With the Padding option behind the other options, if it was asked for and there is an OPT to hold it. `more`
+        octets will come behind it."""
+        edns = query.edns
+        if not self._pads or edns is None or edns.version != 0 or edns.option(PADDING) is None:
+            return response
+        options = self._options(edns)
+        behind_opt = len(response) - len(options)
+        padding = -(len(response) + 4 + more) % PADDING_BLOCK_OCTETS
+        if response[behind_opt - 11 : behind_opt - 8] != _OPT or len(response) + 4 + padding + more > MAX_TCP_OCTETS:
+            return response
+        length = (len(options) + 4 + padding).to_bytes(2, "big")
+        option = PADDING.to_bytes(2, "big") + padding.to_bytes(2, "big") + bytes(padding)
+        padded = response[: behind_opt - 2] + length + options + option
+        if not more:
+            self._recount(response, padded)
+        return padded
+
     def _recount(self, plain: bytes, signed: bytes) -> None:
-        """The response was counted before it was signed."""
+        """The response was counted before it was padded and signed."""
         self.sizes[len(plain) >> SIZE_SHIFT] -= 1
         self.sizes[len(signed) >> SIZE_SHIFT] += 1
 

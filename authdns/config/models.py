@@ -17,7 +17,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 ADDRESSES = "a list of addresses, prefixes or names of lists"
-TRANSFERS = "a list of addresses, prefixes, names of lists or {address: PREFIX, key: NAME}"
+TRANSFERS = "a list of addresses, prefixes, names of lists or {address: PREFIX, key: NAME, tls: required}"
 ZONE_KINDS = "`zone` and `file`, or `folder`, or `glob`, or `zone` and `primaries`"
 ENDPOINTS = "a list of addresses with or without a port"
 SECONDARY_NAMES = "a list of names of secondaries"
@@ -154,8 +154,12 @@ class Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=lambda name: name.replace("_", "-"))
 
 
+_TLS_NEED = Expected("`required`, or the name in a client certificate")
+
+
 class TransferModel(Model):
-    """Who may transfer: the address, and the key that it must sign with; without an address, whoever has the key."""
+    """Who may transfer: the address, the key that it must sign with, and whether it must come over TLS; without an
+    address, whoever has the key."""
 
     model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["address"]}, {"required": ["key"]}]})
 
@@ -165,13 +169,18 @@ class TransferModel(Model):
     key: Annotated[StrictStr | None, Expected("the name of a key")] = Field(
         None, description="The name of a key of `keys`."
     )
+    tls: Annotated[StrictStr | StrictBool | None, _TLS_NEED] = Field(
+        None,
+        description="`required`: only over TLS. A DNS name: only over TLS with a client certificate for that name, "
+        "which `tls.client-certificates` vouches for. Default: TCP will do.",
+    )
 
 
 OptionalTransfers = Annotated[
     tuple[
         Annotated[
             TransferModel,
-            AddressOrMapping("an address, a prefix, the name of a list or {address: PREFIX, key: NAME}"),
+            AddressOrMapping("an address, a prefix, the name of a list or {address: PREFIX, key: NAME, tls: required}"),
         ],
         ...,
     ]
@@ -189,7 +198,8 @@ class SharingModel(Model):
     allow_transfer: OptionalTransfers = Field(
         None,
         description="More clients that may transfer, any one of these: addresses, prefixes, names of lists; "
-        "{address: PREFIX, key: NAME} wants both, {key: NAME} the key alone. Secondaries always may.",
+        "{address: PREFIX, key: NAME} wants both, {key: NAME} the key alone; `tls: required` wants TLS besides. "
+        "Secondaries always may.",
     )
     notify: OptionalEndpoints = Field(
         None, description="More targets of NOTIFY: addresses with or without a port, names of lists. Default port 53."
@@ -251,7 +261,8 @@ class ZoneModel(PolicyModel):
     )
     allow_notify: OptionalTransfers = Field(
         None,
-        description="Who may say that a secondary zone has changed, besides its primaries: as in `allow-transfer`.",
+        description="Who may say that a secondary zone has changed, besides its primaries: as in `allow-transfer`, but "
+        "without `tls`: NOTIFY comes in cleartext.",
     )
     coo: Annotated[StrictStr | None, Expected("the name of a catalog")] = Field(
         None, description="The catalog, here or elsewhere, that may take the zone over (RFC 9432, change of ownership)."
@@ -291,6 +302,11 @@ class SecondaryModel(Model):
     key: Annotated[StrictStr | None, Expected("the name of a key")] = Field(
         None, description="The key of `keys` that it must sign with, besides having the address. NOTIFY is signed too."
     )
+    tls: Annotated[StrictStr | StrictBool | None, _TLS_NEED] = Field(
+        None,
+        description="`required`: it transfers over TLS only. A DNS name: also with a client certificate for that name. "
+        "Default: TCP will do. NOTIFY is not encrypted.",
+    )
 
 
 class KeyModel(Model):
@@ -328,6 +344,59 @@ class LogModel(Model):
     level: Annotated[Literal["debug", "info", "warning", "error"], Expected("debug, info, warning or error")] = Field(
         "info", description="The least important level that is still logged."
     )
+
+
+class TlsModel(Model):
+    """Queries (RFC 7858) and zone transfers (RFC 9103) over TLS. The limits of `tcp` hold for these connections too."""
+
+    model_config = ConfigDict(json_schema_extra={"required": ["certificate", "private-key"]})
+
+    listen: EndpointList = Field(
+        ("0.0.0.0:853", "[::]:853"), description='Where: "127.0.0.1:8853", "[::1]:8853". Default port 853.'
+    )
+    certificate: Annotated[StrictStr | None, Expected("the path of a file")] = Field(
+        None, description="The certificate of this server and those between it and its CA, in PEM. Needed."
+    )
+    private_key: Annotated[StrictStr | None, Expected("the path of a file")] = Field(
+        None,
+        description="Its private key, in PEM, without a password. Needed. "
+        "$CREDENTIALS_DIRECTORY/NAME is a credential of systemd's.",
+    )
+    client_certificates: Annotated[StrictStr | None, Expected("the path of a file")] = Field(
+        None,
+        description="Certificates in PEM that vouch for clients: of CAs, or of the clients themselves. "
+        "Needed where `tls: NAME` stands in a rule. Left out: no client is asked for one.",
+    )
+
+
+class TlsClientModel(Model):
+    """How a primary is asked over TLS (RFC 9103). With nothing in it: encrypted, but whoever answers is believed."""
+
+    name: Annotated[StrictStr | None, Expected("the domain name of a name server")] = Field(
+        None, description="Its certificate must be valid for this DNS name."
+    )
+    ca: Annotated[StrictStr | None, Expected("the path of a file")] = Field(
+        None, description="The CAs that may have signed it, in PEM. Default: those of the system. Needs `name`."
+    )
+    pins: Annotated[
+        tuple[Annotated[StrictStr, Expected("a pin in base64")], ...] | None, ListOrOne("a list of pins in base64")
+    ] = Field(None, description="SHA-256 of its public key (SPKI) in base64, any one of these, as kdig's +tls-pin.")
+    certificate: Annotated[StrictStr | None, Expected("the path of a file")] = Field(
+        None, description="Our certificate for it (mutual TLS), in PEM. Needs `private-key`."
+    )
+    private_key: Annotated[StrictStr | None, Expected("the path of a file")] = Field(
+        None, description="The private key of our certificate, in PEM, without a password."
+    )
+    require_alpn: Annotated[StrictBool, Expected("true or false")] = Field(
+        True, description="false: a primary that does not know ALPN will do as well (Debian 12's NSD does not)."
+    )
+
+
+# For `tls` of a primary: a mapping, or `on` for one with nothing in it.
+OptionalTlsClient = Annotated[
+    TlsClientModel | None,
+    Switch("a mapping with `name`, `ca`, `pins`, `certificate`, `private-key`, `require-alpn`, or on or off"),
+]
 
 
 class TcpModel(Model):
@@ -447,7 +516,9 @@ class FileModel(Model):
     secondaries: Annotated[
         dict[
             str,
-            Annotated[SecondaryModel, Expected("a mapping with `preset`, `name`, `transfer-from`, `notify-to`, `key`")],
+            Annotated[
+                SecondaryModel, Expected("a mapping with `preset`, `name`, `transfer-from`, `notify-to`, `key`, `tls`")
+            ],
         ],
         Section("a mapping of names to secondaries"),
     ] = Field({}, description="Named secondaries. A preset can be used by its name without being declared.")
@@ -486,6 +557,9 @@ class FileModel(Model):
     tcp: Annotated[TcpModel, Section("a mapping with `connections`, `per-client`, `idle-seconds`, `pipelined`")] = (
         Field(TcpModel(), description="Limits of TCP connections.")
     )
+    tls: Annotated[
+        TlsModel | None, Switch("a mapping with `listen`, `certificate`, `private-key`, `client-certificates`, or off")
+    ] = Field(None, description="Queries and transfers over TLS. Left out or off: none.")
     rate_limit: Annotated[
         RateLimitModel | None,
         Switch("a mapping with `per-second`, `burst`, `slip`, `log-only`, `exempt`, or off"),
@@ -532,6 +606,7 @@ MAPPINGS: dict[tuple[str, ...], type[Model]] = {
     ("log",): LogModel,
     ("history",): HistoryModel,
     ("tcp",): TcpModel,
+    ("tls",): TlsModel,
     ("rate-limit",): RateLimitModel,
     ("cookies",): CookiesModel,
 }

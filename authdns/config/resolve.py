@@ -21,6 +21,7 @@ from authdns.config.models import (
     PrimaryModel,
     SecondaryModel,
     SharingModel,
+    TlsClientModel,
     TransferModel,
     ZoneModel,
 )
@@ -36,17 +37,22 @@ from authdns.config.settings import (
     Primary,
     RateLimitSettings,
     Secondary,
+    TlsClient,
+    TlsSettings,
     TransferRule,
     ZoneEntry,
     ZonePolicy,
 )
 from authdns.config.values import (
+    DNS_OVER_TLS_PORT,
+    DNS_PORT,
     BadValue,
     Endpoint,
     Network,
     parse_domain,
     parse_endpoint,
     parse_network,
+    parse_pin,
     parse_secret,
 )
 from authdns.config.wording import nearest
@@ -105,13 +111,15 @@ class _Resolver:
         default = self.policy(model.defaults, self.at("defaults"), _Parts())
         listing = self.listing(model.defaults, self.at("defaults"), NOT_LISTED)
         zones = [self.zone(zone, self.at("zones", index), default, listing) for index, zone in enumerate(model.zones)]
+        listen = self.listen(model.listen, self.at("listen"), DNS_PORT)
         return Config(
-            listen=self.listen(),
+            listen=listen,
             state=self.state(),
             zones=tuple(zone for zone in zones if zone is not None),
             metrics=self.metrics(),
             rate_limit=self.rate_limit(),
             cookies=self.cookies(),
+            tls=self.tls(listen),
             keys=tuple(self.keys.values()),
             catalogs=tuple(self.catalogs.values()),
             identity=self.short_text(model.identity, "identity"),
@@ -143,22 +151,105 @@ class _Resolver:
     def report(self, node: Node, message: str, *, at_key: bool = False) -> None:
         self.document.report(node, message, at_key=at_key)
 
-    def listen(self) -> tuple[Endpoint, ...]:
+    def listen(
+        self, items: tuple[str, ...], own: Node, default_port: int, taken: tuple[Endpoint, ...] = ()
+    ) -> tuple[Endpoint, ...]:
         found: list[Endpoint] = []
-        for text, node in _each(self.model.listen, self.at("listen")):
+        for text, node in _each(items, own):
             try:
-                endpoint = parse_endpoint(text, listening=True)
+                endpoint = parse_endpoint(text, default_port=default_port, listening=True)
             except BadValue as error:
                 self.report(node, str(error))
                 continue
             if endpoint in found and endpoint.port:
                 self.report(node, f"{endpoint} stands in the list twice")
+            elif endpoint in taken and endpoint.port:
+                self.report(node, f"{endpoint} stands in `listen` as well; TLS needs a port of its own, such as 853")
             found.append(endpoint)
-        if not self.model.listen and not self.at("listen").broken:
-            self.report(
-                self.at("listen"), "expected at least one address, found an empty list; leave `listen` out for port 53"
-            )
+        if not items and not own.broken:
+            message = "expected at least one address, found an empty list"
+            self.report(own, f"{message}; leave `listen` out for port {default_port}")
         return tuple(found)
+
+    def tls(self, taken: tuple[Endpoint, ...]) -> TlsSettings | None:
+        model, own = self.model.tls, self.at("tls")
+        if model is None:
+            return None
+        for key, value in (("certificate", model.certificate), ("private-key", model.private_key)):
+            if value is None and not own.broken:
+                self.report(own, f"`{key}` is missing: the path of a file in PEM", at_key=True)
+        certificate = self.pem_path(model.certificate, own.find(("certificate",)))
+        private_key = self.pem_path(model.private_key, own.find(("private-key",)))
+        return TlsSettings(
+            self.listen(model.listen, own.find(("listen",)), DNS_OVER_TLS_PORT, taken),
+            certificate or "",
+            private_key or "",
+            self.pem_path(model.client_certificates, own.find(("client-certificates",))),
+            self.document.where(own),
+        )
+
+    def tls_client(self, model: TlsClientModel | None, node: Node) -> TlsClient | None:
+        """How a primary is asked; None for cleartext."""
+        if model is None:
+            return None
+        name = None if model.name is None else self.host_name(model.name, node.find(("name",)))
+        if model.ca is not None and model.name is None:
+            message = "`ca` needs `name`: the name that the certificate must be valid for"
+            self.report(node.find(("ca",)), message, at_key=True)
+        if (model.certificate is None) != (model.private_key is None) and not node.broken:
+            there, missing = ("certificate", "private-key") if model.certificate else ("private-key", "certificate")
+            self.report(node.find((there,)), f"`{there}` needs `{missing}`", at_key=True)
+        pins: list[bytes] = []
+        for text, item in _each(model.pins or (), node.find(("pins",))):
+            try:
+                pins.append(parse_pin(text))
+            except BadValue as error:
+                self.report(item, str(error))
+        if model.pins == ():  # not the same as none: that would be to trust anybody
+            self.report(
+                node.find(("pins",)), "expected at least one pin, found an empty list; leave `pins` out for none"
+            )
+        return TlsClient(
+            name,
+            self.pem_path(model.ca, node.find(("ca",))),
+            tuple(pins),
+            self.pem_path(model.certificate, node.find(("certificate",))),
+            self.pem_path(model.private_key, node.find(("private-key",))),
+            model.require_alpn,
+            self.document.where(node),
+        )
+
+    def pem_path(self, text: str | None, node: Node) -> str | None:
+        """As `secret_path`."""
+        if text is not None and "-----BEGIN" in text:
+            self.report(node, "expected the path of a file, found what stands in such a file")
+            return ""
+        return None if text is None else self.secret_path(text, node)
+
+    def host_name(self, text: str, node: Node) -> str | None:
+        """As certificates have it: lower-case, without the final dot. None if it is none, which is reported."""
+        try:
+            return names.to_text(parse_domain(text).lower()).removesuffix(".")
+        except BadValue as error:
+            self.report(node, str(error))
+            return None
+
+    def tls_need(self, said: str | bool | None, node: Node) -> bool | str:
+        """Of a rule: whether it wants TLS, or the name that it wants in the client's certificate."""
+        if said is None:
+            return False
+        if said is False:
+            self.report(node, "expected `required` or a name, found false; leave `tls` out where TCP will do")
+            return True
+        if self.model.tls is None and not self.is_broken("tls", ""):
+            self.report(node, "nobody could come: there is no section `tls`, so nothing listens for TLS")
+        if said is True or said == "required":
+            return True
+        tls = self.model.tls
+        if tls is not None and tls.client_certificates is None and "client-certificates" not in self.at("tls").broken:
+            hint = "which say whose certificates are believed"
+            self.report(node, f"nobody could come: there are no `client-certificates` in `tls`, {hint}")
+        return self.host_name(said, node) or True
 
     def metrics(self) -> Endpoint | None:
         if self.model.metrics is None:
@@ -308,11 +399,12 @@ class _Resolver:
             key = None if item.key is None else self.key_named(item.key, place.find(("key",)))
             if item.key is not None and key is None:
                 continue
+            tls = self.tls_need(item.tls, place.find(("tls",)))
             if item.address is None:
-                found.append(TransferRule(None, why, key))
+                found.append(TransferRule(None, why, key, tls))
                 continue
             rules = self.rules_of(item.address, place.find(("address",)), why)
-            found += (TransferRule(rule.network, rule.why, key) for rule in rules)
+            found += (TransferRule(rule.network, rule.why, key, tls) for rule in rules)
         return _once(found)
 
     def single_rule(self, text: str, node: Node, why: str) -> tuple[TransferRule, ...]:
@@ -377,6 +469,7 @@ class _Resolver:
             notify_to=notify_to,
             preset=preset.key if preset else None,
             key=signs_with,
+            tls=self.tls_need(model.tls, node.find(("tls",))),
         )
 
     def preset(self, model: SecondaryModel, node: Node) -> Preset | None:
@@ -388,13 +481,8 @@ class _Resolver:
         return None
 
     def public_names(self, model: SecondaryModel, node: Node) -> tuple[str, ...]:
-        found = []
-        for text, item in _each(model.name or (), node.find(("name",))):
-            try:
-                found.append(names.to_text(parse_domain(text).lower()).removesuffix("."))
-            except BadValue as error:
-                self.report(item, str(error))
-        return tuple(found)
+        found = (self.host_name(*pair) for pair in _each(model.name or (), node.find(("name",))))
+        return tuple(name for name in found if name is not None)
 
     def secondary_named(self, key: str, node: Node) -> Secondary | None:
         if key in self.secondaries:
@@ -464,7 +552,12 @@ class _Resolver:
             for each in primaries
         ]
         entries = node.find(("allow-notify",))
-        return _once([*rules, *self.transfer_rules(model.allow_notify or (), entries, f"{node.path}.allow-notify")])
+        allowed = []
+        for index, item in enumerate(model.allow_notify or ()):
+            if item.tls is not None:
+                self.report(entries.find((index, "tls")), "NOTIFY comes in cleartext; leave `tls` out, and name a key")
+            allowed.append(item.model_copy(update={"tls": None}))
+        return _once([*rules, *self.transfer_rules(allowed, entries, f"{node.path}.allow-notify")])
 
     # -- catalogs ------------------------------------------------------------------------------------------------
 
@@ -626,17 +719,17 @@ class _Parts:
         notify: dict[Endpoint, None] = {}
         for secondary in self.secondaries:
             why = f"secondary {secondary.name_key}"
-            rules += (TransferRule(network, why, secondary.key) for network in secondary.transfer_from)
+            rules += (TransferRule(network, why, secondary.key, secondary.tls) for network in secondary.transfer_from)
             notify.update(dict.fromkeys(secondary.notify_to))
         notify.update(dict.fromkeys(self.notify))
         return ZonePolicy(_once([*rules, *self.rules]), tuple(notify), self.notify_ns, self.secondaries)
 
 
 def _once(rules: Iterable[TransferRule]) -> tuple[TransferRule, ...]:
-    """Each network with each key once, with the first reason for it."""
-    found: dict[tuple[Network | None, bytes | None], TransferRule] = {}
+    """Each network with each key and need of TLS once, with the first reason for it."""
+    found: dict[tuple[Network | None, bytes | None, bool | str], TransferRule] = {}
     for rule in rules:
-        found.setdefault((rule.network, rule.key), rule)
+        found.setdefault((rule.network, rule.key, rule.tls), rule)
     return tuple(found.values())
 
 

@@ -29,12 +29,14 @@ class KeySettings:
 
 @dataclass(frozen=True, slots=True)
 class TransferRule:
-    """Clients in `network`, None for any, may transfer if they sign with `key`, None for no matter whether. `why` is
-    where that was said: `secondary freedns`, `addresses.office`, `zones[0].allow-transfer`; the log prints it."""
+    """Clients in `network`, None for any, may transfer if they sign with `key`, None for no matter whether. `tls`: True
+    if only over TLS, a name if only with a client certificate for it. `why` is where that was said: `secondary
+    freedns`, `addresses.office`, `zones[0].allow-transfer`; the log prints it."""
 
     network: Network | None
     why: str
     key: bytes | None = None
+    tls: bool | str = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class Secondary:
     """Where a secondary pulls from, where it wants NOTIFY, and what it is called in public: three different things.
 
     `public_names` are lower-case, without the final dot. `preset` is the preset that it came from, if any. `key` is the
-    name of the key that it must sign with, and that its NOTIFY is signed with.
+    name of the key that it must sign with, and that its NOTIFY is signed with. `tls` is as in TransferRule.
     """
 
     name_key: str
@@ -51,6 +53,7 @@ class Secondary:
     notify_to: tuple[Endpoint, ...]
     preset: str | None = None
     key: bytes | None = None
+    tls: bool | str = False
 
     @property
     def public_name(self) -> str | None:
@@ -156,9 +159,44 @@ class CookieSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class TlsSettings:
+    """The section `tls`: where queries and transfers over TLS are answered, and the files for it. `where` is the place
+    of the section, for what is found to be wrong when the files are read."""
+
+    listen: tuple[Endpoint, ...]
+    certificate: str
+    private_key: str
+    client_certificates: str | None = None
+    where: Where = field(default=Where(""), compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class TlsClient:
+    """How a primary is asked over TLS. Without `name` and `pins` anybody is believed to be it (opportunistic, RFC 9103
+    §9.3); with either or both it must prove who it is (strict).
+
+    `name`: its certificate must be valid for that DNS name and signed by a CA of the file `ca`, None for those of the
+    system. `pins`: the SHA-256 of its public key (SPKI, RFC 7858 §4.2) must be one of these. `certificate` and
+    `private_key` are shown to it (mutual TLS). `require_alpn`: it must select the token `dot` (RFC 9103 §7.1); without,
+    it may select nothing."""
+
+    name: str | None = None
+    ca: str | None = None
+    pins: tuple[bytes, ...] = ()
+    certificate: str | None = None
+    private_key: str | None = None
+    require_alpn: bool = True
+    where: Where = field(default=Where(""), compare=False)
+
+    @property
+    def strict(self) -> bool:
+        return self.name is not None or bool(self.pins)
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """`path` is the file it was read from, None without one. `metrics`, `rate_limit` and `cookies` are None when
-    switched off."""
+    switched off, `tls` when nothing is said of it."""
 
     listen: tuple[Endpoint, ...]
     state: Path
@@ -166,6 +204,7 @@ class Config:
     metrics: Endpoint | None
     rate_limit: RateLimitSettings | None
     cookies: CookieSettings | None
+    tls: TlsSettings | None = None
     keys: tuple[KeySettings, ...] = ()
     catalogs: tuple[CatalogEntry, ...] = ()
     identity: str | None = None

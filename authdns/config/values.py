@@ -26,7 +26,9 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 DNS_PORT = 53
+DNS_OVER_TLS_PORT = 853
 MAX_PORT = 65535
+PIN_OCTETS = 32
 
 _BRACKETED = re.compile(r"\[([^\]]*)\](?::([0-9]{1,5}))?")
 # `192.0.2.1#5353` (BIND's logs, dig), `192.0.2.1@5353` (NSD, Knot), `192.0.2.1 port 5353` (named.conf)
@@ -104,6 +106,18 @@ def parse_secret(text: str) -> bytes:
     if not secret:
         raise BadValue("expected a secret in base64, found nothing")
     return secret
+
+
+def parse_pin(text: str) -> bytes:
+    """The SHA-256 of a public key, in base64 (RFC 7858 §4.2). Raises BadValue."""
+    try:
+        pin = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        pin = b""
+    if len(pin) != PIN_OCTETS:
+        octets = f"{len(pin)} octets" if pin else quoted(text)
+        raise BadValue(f"expected a SHA-256 of {PIN_OCTETS} octets in base64, found {octets}")
+    return pin
 
 
 def parse_network(text: str) -> Network:

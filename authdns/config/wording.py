@@ -63,6 +63,14 @@ _FOREIGN = {
     "catalog-zone": "catalog",
     "catalog-group": "group",
     "catalog-role": "write `catalogs: {NAME: {secondaries: ...}}`, and `catalog: NAME` where a zone is to be listed",
+    "cert-file": "certificate",
+    "tls-service-pem": "certificate",
+    "key-file": "private-key",
+    "tls-service-key": "private-key",
+    "ca-file": "client-certificates",
+    "tls-cert-bundle": "client-certificates",
+    "listen-tls": "write `tls: {listen: ADDRESS, certificate: FILE, private-key: FILE}`",
+    "tls-port": _IS_LISTEN,
     "zonefile": "file",
     "zone-file": "file",
     "domain": "zone",
@@ -177,7 +185,7 @@ def _hint(what: str, found: Node, location: Location) -> str:
     if isinstance(value, dict) and len(value) == 1 and (key := next(iter(value))).count(":") > 1:
         return f'an IPv6 address that ends in `:` needs quotes: "{key}:"'
     if not what.startswith("a mapping") and _is_setting_of_text(location) and isinstance(value, bool | int | float):
-        if location[0] == "listen" and isinstance(value, int) and found.source.isdigit():
+        if "listen" in location[:2] and isinstance(value, int) and found.source.isdigit():
             return f'for every address write "0.0.0.0:{value}" and "[::]:{value}"'
         return f'if the text is meant, quote it: "{found.source}"'
     return ""

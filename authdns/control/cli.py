@@ -33,7 +33,8 @@ from authdns.server.files import list_folder, read_regular
 from authdns.server.guards import BadSecrets, read_secrets
 from authdns.server.keys import read_keys
 from authdns.server.listen import CannotStart
-from authdns.transfer.policy import Identity, plain
+from authdns.server.tls import BadCertificate, server_context
+from authdns.transfer.policy import Identity, Tls, plain
 from authdns.wire import name as names
 from authdns.wire.tsig import ALGORITHMS, DEFAULT_ALGORITHM, key_text
 from authdns.zone.printer import print_zone
@@ -101,6 +102,12 @@ def check(config_file: Path | None, zones_folder: Path | None, quiet: bool) -> N
         except BadSecrets as error:
             click.echo(f"secrets of cookies: {error}", err=True)
             failed += 1
+    if config.tls is not None:
+        try:
+            server_context(config.tls)
+        except BadCertificate as error:
+            click.echo(f"{config.tls.where}: {error}", err=True)
+            failed += 1
     _, key_problems = read_keys(config.keys, {})
     for message in key_problems:
         click.echo(message, err=True)
@@ -146,6 +153,14 @@ def _left_out(config: Config) -> Iterator[Path]:
 @click.argument("zone_name", metavar="ZONE")
 @click.argument("address")
 @click.option("--key", "key_name", help="The name of the key of TSIG that it would be signed with.")
+@click.option(
+    "--tls",
+    "tls_name",
+    is_flag=False,
+    flag_value="",
+    metavar="[NAME]",
+    help="It would come over TLS, with a client certificate for NAME.",
+)
 @_config_option
 @_zones_option
 def explain_(
@@ -153,6 +168,7 @@ def explain_(
     zone_name: str,
     address: str,
     key_name: str | None,
+    tls_name: str | None,
     config_file: Path | None,
     zones_folder: Path | None,
 ) -> None:
@@ -162,16 +178,22 @@ def explain_(
         apex = parse_domain(zone_name).lower()
         asker = plain(ip_address(address))
         key_wire = None if key_name is None else parse_domain(key_name).lower()
+        shown = [names.to_text(parse_domain(tls_name).lower()).removesuffix(".")] if tls_name else []
     except (BadValue, ValueError) as error:
         raise click.UsageError(str(error)) from error
     known = {each.name for each in config.keys}
     if key_wire is not None and key_wire not in known:
         named = ", ".join(sorted(map(key_text, known))) or "there is none"
         raise click.UsageError(f"no key {key_name} is configured, its signature would be refused (known: {named})")
+    if tls_name is not None and config.tls is None:
+        raise click.UsageError("nothing listens for TLS: there is no section `tls`")
+    if shown and config.tls is not None and config.tls.client_certificates is None:
+        raise click.UsageError("no client's certificate is believed: there are no `client-certificates` in `tls`")
+    tls = None if tls_name is None else Tls(frozenset(shown))
     zones, problems = expand_zones(config, list_folder)
     for problem in problems:
         click.echo(str(problem), err=True)
-    allowed, lines = explain(config, zones.get(apex), operation, Identity(asker, key_wire))
+    allowed, lines = explain(config, zones.get(apex), operation, Identity(asker, key_wire, tls))
     for line in lines:
         click.echo(line)
     sys.exit(0 if allowed else 1)

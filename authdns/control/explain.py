@@ -4,6 +4,7 @@ The server and this module ask the same `decide` with the same rules; nothing is
 """
 
 from collections.abc import Iterable, Iterator
+from ipaddress import ip_network
 
 from authdns.config import Config, ConfiguredZone
 from authdns.transfer.policy import Decision, Identity, Rule, decide
@@ -27,7 +28,7 @@ def explain(config: Config, zone: ConfiguredZone | None, operation: str, who: Id
         return _notify(zone, who)
     if operation == "update":
         return False, ["NOTIMP: zones are changed by their zone files, not by dynamic updates"]
-    rules = tuple(Rule(rule.network, rule.why, rule.key) for rule in zone.policy.allow_transfer)
+    rules = tuple(Rule(rule.network, rule.why, rule.key, rule.tls) for rule in zone.policy.allow_transfer)
     decision = decide(rules, who)
     if decision.allowed:
         return True, [decision.reason]
@@ -37,6 +38,7 @@ def explain(config: Config, zone: ConfiguredZone | None, operation: str, who: Id
 def _notify(zone: ConfiguredZone, who: Identity) -> tuple[bool, list[str]]:
     if zone.file is not None:
         return False, ["NOTAUTH: this server is the primary of the zone; its zone file says what is new"]
+    who = Identity(who.address, who.key)  # it comes in cleartext, or might as well
     decision = decide(tuple(Rule(rule.network, rule.why, rule.key) for rule in zone.allow_notify), who)
     if decision.allowed:
         return True, [decision.reason]
@@ -47,8 +49,11 @@ def _notify(zone: ConfiguredZone, who: Identity) -> tuple[bool, list[str]]:
 def _remedy(zone: ConfiguredZone, decision: Decision, key: str, rules: Iterable[Rule]) -> Iterator[str]:
     """What to paste so that it would be allowed; `rules` are those that stand at `key` now."""
     who, nearest = decision.identity, decision.nearest
-    if nearest is not None and nearest.key is not None and nearest.has_address(who.address):
-        yield f"Have it sign with key {key_text(nearest.key)} ({nearest.why}), or allow what it sends now:"
+    if decision.no_alpn:
+        yield "Nothing in the configuration changes that: the client has to offer `dot` by ALPN."
+        return
+    if nearest is not None and (nearest.key is not None or nearest.tls) and nearest.has_address(who.address):
+        yield f"Have it {_to_do(nearest, who)} ({nearest.why}), or allow what it sends now:"
     elif nearest is None:
         yield "To allow it:"
     else:
@@ -57,25 +62,44 @@ def _remedy(zone: ConfiguredZone, decision: Decision, key: str, rules: Iterable[
     yield f"    # {zone.entry}"
     yield f"    {key}:"
     yield from (f"      - {_as_written(rule)}" for rule in rules)
-    if who.key is None:
-        yield f'      - "{who.address}"'
-    else:
-        yield f'      - {{address: "{who.address}", key: {key_text(who.key)}}}'
+    yield f"      - {_as_written(_rule_for(who))}"
+
+
+def _to_do(rule: Rule, who: Identity) -> str:
+    """What the client lacks, as orders."""
+    orders = []
+    if rule.key is not None and not rule.has_key(who.key):
+        orders.append(f"sign with key {key_text(rule.key)}")
+    if not rule.has_tls(who.tls):
+        over = "" if who.tls is not None else "come over TLS"
+        shown = "" if rule.tls is True else f"show a certificate for {rule.tls}"
+        orders += filter(None, (over, shown))
+    return " and ".join(orders)
+
+
+def _rule_for(who: Identity) -> Rule:
+    """Allows it, and no more than that."""
+    tls: bool | str = False if who.tls is None else next(iter(sorted(who.tls.names)), True)
+    return Rule(ip_network(who.address), "", who.key, tls)
 
 
 def _own_rules(zone: ConfiguredZone) -> Iterator[Rule]:
     """Those that `allow-transfer` has now: without them a list in a zone would take the place of the defaults'."""
     for rule in zone.policy.allow_transfer:
         if not rule.why.startswith("secondary "):
-            yield Rule(rule.network, rule.why, rule.key)
+            yield Rule(rule.network, rule.why, rule.key, rule.tls)
 
 
 def _as_written(rule: Rule) -> str:
-    if rule.key is None:
-        return f'"{rule.network}"'
-    if rule.network is None:
-        return f"{{key: {key_text(rule.key)}}}"
-    return f'{{address: "{rule.network}", key: {key_text(rule.key)}}}'
+    network = rule.network
+    single = network is not None and network.prefixlen == network.max_prefixlen
+    address = f'"{network.network_address if single and network is not None else network}"'
+    if rule.key is None and not rule.tls:
+        return address
+    parts = [] if network is None else [f"address: {address}"]
+    parts += [] if rule.key is None else [f"key: {key_text(rule.key)}"]
+    parts += [] if not rule.tls else [f"tls: {'required' if rule.tls is True else rule.tls}"]
+    return f"{{{', '.join(parts)}}}"
 
 
 def _limits(config: Config, who: Identity) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """The running server: composes the parts and answers to signals.
 
 reload → zone file → build → compile → publish → remember → notify        (an edit)
-udp | tcp → Responder → bytes | handed to Requests                         (a query)
+udp | tcp | tls → Responder → bytes | handed to Requests                   (a query)
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from authdns.answer.cookies import CookieState
 from authdns.answer.executor import ServedZone, ZoneTable
 from authdns.answer.limiter import Limited
 from authdns.answer.respond import NAMED_TYPES, SIZE_SHIFT, Chaos, Responder
-from authdns.config import Config, ConfigError, ConfigProblem, expand_zones, load_config
+from authdns.config import Config, ConfigError, ConfigProblem, TlsSettings, expand_zones, load_config
 from authdns.figures import TransportFigures, ZoneFigures
 from authdns.server import log as logs
 from authdns.server import systemd, udp
@@ -34,13 +34,14 @@ from authdns.server.guards import Guards
 from authdns.server.images import Images
 from authdns.server.imaging import Imaging
 from authdns.server.keys import Keys, read_keys
-from authdns.server.listen import CannotStart, allow_files, open_sockets
+from authdns.server.listen import CannotStart, allow_files, open_sockets, open_tls_socket
 from authdns.server.log import fault_log, log
 from authdns.server.notify import NotifyService
 from authdns.server.publish import Publisher
 from authdns.server.requests import Requests, client, log_distrusted
 from authdns.server.secondaries import Secondaries
-from authdns.server.tcp import RESERVED_FOR_TRANSFERS, TcpLimits, TcpListener
+from authdns.server.tcp import RESERVED_FOR_TRANSFERS, Secured, TcpLimits, TcpListener
+from authdns.server.tls import BadCertificate, Certificates
 from authdns.server.versions import Versions
 from authdns.server.zones import Zones
 from authdns.store import Keep, Store
@@ -73,7 +74,13 @@ class App:
         cookies, limiter, size = self._guards.cookies, self._guards.limiter, config.edns_size
         self._udp = Responder(self._table, tcp=False, payload=size, chaos=chaos, cookies=cookies, limiter=limiter)
         self._tcp = Responder(self._table, tcp=True, payload=size, chaos=chaos, cookies=cookies)
-        self._udp.distrusted = self._tcp.distrusted = log_distrusted
+        self._tls = Responder(self._table, tcp=True, payload=size, chaos=chaos, cookies=cookies, pads=True)
+        self._responders = {"udp": self._udp, "tcp": self._tcp}
+        if config.tls is not None:
+            self._responders["tls"] = self._tls
+        for responder in self._responders.values():
+            responder.distrusted = log_distrusted
+        self._certificates: Certificates | None = None
         self._keys: Keys = {}
         self._requests = Requests(self._table, self._counters, config.edns_size)
         self._worker = ThreadPoolExecutor(1, "zones")
@@ -120,7 +127,8 @@ class App:
         self._requests.all_rules = lambda: self._zones.all_rules
         self._requests.notify_rules = self._zones.notify_rules
         self._requests.notified = self._secondaries.notified
-        self._udp.expiry = self._tcp.expiry = self._secondaries.expiry
+        for responder in self._responders.values():
+            responder.expiry = self._secondaries.expiry
         self._remember_config_file()
         stale = await self._zones.notice()
         # Not before every zone is known: for one that is not, its parent would answer, or a refusal.
@@ -175,7 +183,7 @@ class App:
     def _answered(self) -> int:
         """How many responses have been sent so far."""
         by_engine = 0 if self._engine is None else sum(self._engine.counts()["sizes"])
-        return sum(self._udp.sizes) + sum(self._tcp.sizes) + by_engine
+        return sum(sum(responder.sizes) for responder in self._responders.values()) + by_engine
 
     def _log_ready(self) -> None:
         zones = self._table.by_apex
@@ -185,6 +193,8 @@ class App:
         threads = self._workers()
         native = f"the native engine, {threads} thread{'s' * (threads > 1)} for each address"
         log.info("serving %d%s %s on %s", served, of_all, noun, ", ".join(map(str, self._config.listen)))
+        if self._config.tls is not None:
+            log.info("serving TLS on %s", ", ".join(map(str, self._config.tls.listen)))
         log.info("UDP is answered by %s", native if self._engine is not None else f"Python ({self._why})")
 
     def _open_store(self) -> Store:
@@ -207,7 +217,7 @@ class App:
             self._tcp,
             self._counters,
             TcpLimits(limits.connections, limits.per_client, limits.idle_seconds, limits.pipelined),
-            lambda request, query, source: self._requests.over_tcp(self._tcp, request, query, source),
+            self._requests.over_tcp,
             self._barrier,
             self._requests.may_transfer,
             self._guards.budget,
@@ -217,6 +227,10 @@ class App:
             opened, tcp_socket = open_sockets(endpoint, self._workers())
             udp_sockets += opened
             await tcp.listen(tcp_socket)
+        if self._config.tls is not None:
+            self._certificates = certificates = _certificates(self._config.tls)
+            for endpoint in self._config.tls.listen:
+                await tcp.listen(open_tls_socket(endpoint), Secured(certificates.context, self._tls))
         return udp_sockets, tcp
 
     def _start_metrics(self) -> None:
@@ -267,6 +281,8 @@ class App:
     async def _before_pass(self) -> bool:
         """Takes over a changed configuration; True if every zone is to be read again."""
         force, self._force = self._force, False
+        if self._certificates is not None:
+            self._certificates.look(force=force)
         path, files = self._config.path, self._config_files
         if path is not None:
             changed = files.touched() and not self._zones.watcher.unsettled((str(path),)) and files.changed()
@@ -279,7 +295,7 @@ class App:
         return force
 
     def _take_over(self, config: Config) -> None:
-        fixed = ("listen", "state", "metrics", "identity", "version", "edns_size", "engine", "workers", "tcp")
+        fixed = ("listen", "state", "metrics", "identity", "version", "edns_size", "engine", "workers", "tcp", "tls")
         changed = [key for key in fixed if getattr(config, key) != getattr(self._config, key)]
         switches = ("rate_limit", "cookies")
         changed += [key for key in switches if (getattr(config, key) is None) != (getattr(self._config, key) is None)]
@@ -296,7 +312,8 @@ class App:
 
     def _read_keys(self, config: Config) -> None:
         self._keys, problems = read_keys(config.keys, self._keys)
-        self._udp.keys = self._tcp.keys = self._keys
+        for responder in self._responders.values():
+            responder.keys = self._keys
         for problem in problems:
             log.error("%s", problem)
 
@@ -312,7 +329,7 @@ class App:
     # figures.Source; called from another thread, so everything is copied before it is walked.
 
     def transports(self) -> Iterable[TransportFigures]:
-        for transport, responder in (("udp", self._udp), ("tcp", self._tcp)):
+        for transport, responder in self._responders.items():
             answers: dict[tuple[str, str], int] = {}
             for rcode, by_type in responder.tally.items():
                 for qtype, number in by_type.copy().items():
@@ -373,6 +390,8 @@ class App:
             "incoming_transfers": counters.incoming_transfers.copy(),
             "incoming_notifies": counters.incoming_notifies.copy(),
         }
+        if self._certificates is not None:
+            found["tls_handshakes"] = counters.tls_handshakes.copy()
         cookies, limiter = self._guards.cookies, self._guards.limiter
         by_engine = None if self._engine is None else self._engine.counts()
         if cookies is not None:
@@ -403,6 +422,13 @@ def _load_native(config: Config) -> tuple[ModuleType | None, str]:
     except NoEngine as error:
         hint = "`engine: auto` does without, `engine: python` never asks"
         raise CannotStart(f"{error} ({hint})", os.EX_UNAVAILABLE) from error
+
+
+def _certificates(settings: TlsSettings) -> Certificates:
+    try:
+        return Certificates(settings)
+    except BadCertificate as error:
+        raise CannotStart(f"{settings.where}: {error}", os.EX_CONFIG) from error
 
 
 def _keep(config: Config) -> Keep:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 TRANSFER_OUTCOMES = ("started", "completed", "broken off", "refused", "up to date")
+HANDSHAKE_OUTCOMES = ("completed", "failed")
 NOTIFY_OUTCOMES = ("accepted", "notauth", "refused", "other", "timeout")
 
 INCOMING_OUTCOMES = ("axfr", "ixfr", "up to date", "unreachable", "refused", "distrusted", "content")
@@ -22,6 +23,7 @@ class Counters:
     tcp_over_time: int = 0
     # Outcome -> number; they begin at 0, or the first failure would be no increase to whoever watches.
     transfers: dict[str, int] = field(default_factory=lambda: dict.fromkeys(TRANSFER_OUTCOMES, 0))
+    tls_handshakes: dict[str, int] = field(default_factory=lambda: dict.fromkeys(HANDSHAKE_OUTCOMES, 0))
     notifies: dict[str, int] = field(default_factory=lambda: dict.fromkeys(NOTIFY_OUTCOMES, 0))
     incoming_transfers: dict[str, int] = field(default_factory=lambda: dict.fromkeys(INCOMING_OUTCOMES, 0))
     incoming_notifies: dict[str, int] = field(default_factory=lambda: dict.fromkeys(NOTIFIED_OUTCOMES, 0))

@@ -51,6 +51,11 @@ def open_sockets(endpoint: Endpoint, udp_sockets: int = 1) -> tuple[list[socket.
     return udp, tcp
 
 
+def open_tls_socket(endpoint: Endpoint) -> socket.socket:
+    """The TCP socket of an endpoint for TLS, as `open_sockets`. Raises CannotStart."""
+    return _open(endpoint, socket.SOCK_STREAM)
+
+
 def _open(endpoint: Endpoint, kind: socket.SocketKind, *, shared: bool = False) -> socket.socket:
     family = socket.AF_INET6 if endpoint.host.version == 6 else socket.AF_INET
     try:

@@ -1,7 +1,8 @@
 """Requests whose answer depends on who asks: transfers and NOTIFY. The policy decides, this module carries it out and
 logs it.
 
-Who asks is the source address and, where the Responder has verified TSIG, the key. Then all that is answered is signed.
+Who asks is the source address, where the Responder has verified TSIG the key, and what TLS has proved if it came over
+that. With a key all that is answered is signed.
 """
 
 import sqlite3
@@ -17,7 +18,7 @@ from authdns.server.counters import Counters
 from authdns.server.log import log, stranger_log
 from authdns.server.tcp import Transfer
 from authdns.transfer.outbound import Message, axfr, ixfr
-from authdns.transfer.policy import Address, Identity, Rule, decide, plain
+from authdns.transfer.policy import Address, Identity, Rule, Tls, decide, plain
 from authdns.wire import name as names
 from authdns.wire.query import Query
 from authdns.wire.serial import is_newer
@@ -62,7 +63,7 @@ class Requests:
             return self._notify(responder, request, query, source)
         if query.qtype == Type.AXFR:
             return responder.refuse(request, query, Rcode.FORMERR)
-        refusal = self._refusal(responder, request, query, source)
+        refusal = self._refusal(responder, request, query, source, None)
         if refusal is not None:
             return refusal
         served = self._table.by_apex[query.qname]
@@ -75,14 +76,16 @@ class Requests:
             if len(messages) == 1 and len(messages[0].wire) <= limit - (0 if signer is None else signer.octets):
                 self._counters.transfer("completed")
                 about, serial = _transfer_of(source, query), served.zone.soa.serial
-                log.info("%s: IXFR over UDP (serial %d%s)", about, serial, _with_key(query))
+                log.info("%s: IXFR over UDP (serial %d%s)", about, serial, _proofs(query, None))
                 return messages[0].wire if signer is None else signer.sign(messages[0].wire, signer.verified_at)
         return responder.soa_alone(request, query)
 
-    def over_tcp(self, responder: Responder, request: bytes, query: Query, source: Source) -> bytes | Transfer:
+    def over_tcp(
+        self, responder: Responder, request: bytes, query: Query, source: Source, tls: Tls | None = None
+    ) -> bytes | Transfer:
         if query.opcode == Opcode.NOTIFY:
             return self._notify(responder, request, query, source)
-        refusal = self._refusal(responder, request, query, source)
+        refusal = self._refusal(responder, request, query, source, tls)
         if refusal is not None:
             return refusal
         served = self._table.by_apex[query.qname]
@@ -90,9 +93,9 @@ class Requests:
         serial = served.zone.soa.serial
         if query.ixfr_serial is not None and not is_newer(serial, query.ixfr_serial):
             self._counters.transfer("up to date")
-            log.info("%s: IXFR: up to date (serial %d%s)", _transfer_of(source, query), serial, _with_key(query))
+            log.info("%s: IXFR: up to date (serial %d%s)", _transfer_of(source, query), serial, _proofs(query, tls))
             return responder.soa_alone(request, query)
-        return self._transfer(served, query, source)
+        return self._transfer(served, query, source, tls)
 
     def _delta(self, served: ServedZone, query: Query) -> Delta | None:
         """What the asker of an IXFR lacks; None if that is not known, or the zone itself is shorter."""
@@ -107,12 +110,14 @@ class Requests:
         delta = condensed(deltas) if deltas else None
         return delta if delta is not None and len(delta) < zone.records else None
 
-    def _refusal(self, responder: Responder, request: bytes, query: Query, source: Source) -> bytes | None:
+    def _refusal(
+        self, responder: Responder, request: bytes, query: Query, source: Source, tls: Tls | None
+    ) -> bytes | None:
         served = self._table.by_apex.get(query.qname)
         if served is None:  # RFC 5936 §2.2.1: not authoritative
             self._log_denied(source, query, "it is not one of our zones")
             return responder.refuse(request, query, Rcode.NOTAUTH)
-        decision = decide(self.rules.get(query.qname, ()), _identity(query, source))
+        decision = decide(self.rules.get(query.qname, ()), _identity(query, source, tls))
         if not decision.allowed:
             self._counters.transfer("refused")
             self._log_denied(source, query, decision.reason)
@@ -130,7 +135,7 @@ class Requests:
             self._counters.incoming_notifies["notauth"] += 1
             stranger_log.warning("%s: notify for '%s/IN' refused: it is not one of our secondary zones", about, zone)
             return responder.refuse(request, query, Rcode.NOTAUTH)
-        identity = _identity(query, source)
+        identity = _identity(query, source, None)  # it comes in cleartext, or might as well
         decision = decide(rules, identity)
         if not decision.allowed:
             self._counters.incoming_notifies["refused"] += 1
@@ -139,7 +144,7 @@ class Requests:
         self._counters.incoming_notifies["accepted"] += 1
         becomes = self.notified(query.qname, plain(identity.address), query.notified_serial)
         serial = "" if query.notified_serial is None else f" (serial {query.notified_serial})"
-        log.info("%s: notify for '%s/IN'%s%s: %s", about, zone, serial, _with_key(query), becomes)
+        log.info("%s: notify for '%s/IN'%s%s: %s", about, zone, serial, _proofs(query, None), becomes)
         return responder.accept(request, query)
 
     def _log_denied(self, source: Source, query: Query, reason: str) -> None:
@@ -151,7 +156,7 @@ class Requests:
             reason,
         )
 
-    def _transfer(self, served: ServedZone, query: Query, source: Source) -> Transfer:
+    def _transfer(self, served: ServedZone, query: Query, source: Source, tls: Tls | None) -> Transfer:
         about = _transfer_of(source, query)
         delta = self._delta(served, query)
         kind = "AXFR" if query.qtype == Type.AXFR else "AXFR-style IXFR" if delta is None else "IXFR"
@@ -159,7 +164,7 @@ class Requests:
 
         def started() -> None:
             self._counters.transfer("started")
-            log.info("%s: %s started (serial %d%s)", about, kind, serial, _with_key(query))
+            log.info("%s: %s started (serial %d%s)", about, kind, serial, _proofs(query, tls))
 
         def ended(records: int, octets: int, seconds: float, complete: bool) -> None:
             self._counters.transfer("completed" if complete else "broken off")
@@ -181,9 +186,9 @@ class Requests:
         return Transfer(messages if query.signer is None else _signed(messages, query.signer), started, ended)
 
 
-def _identity(query: Query, source: Source) -> Identity:
+def _identity(query: Query, source: Source, tls: Tls | None) -> Identity:
     key = None if query.signer is None else query.signer.key.name
-    return Identity(plain(ip_address(source[0].partition("%")[0])), key)
+    return Identity(plain(ip_address(source[0].partition("%")[0])), key, tls)
 
 
 def log_distrusted(host: str, query: Query, fault: Fault) -> None:
@@ -210,5 +215,7 @@ def _transfer_of(source: Source, query: Query) -> str:
     return f"{client(source)}: transfer of '{names.zone_text(query.qname)}/IN'"
 
 
-def _with_key(query: Query) -> str:
-    return "" if query.signer is None else f", key {key_text(query.signer.key.name)}"
+def _proofs(query: Query, tls: Tls | None) -> str:
+    """What it came with besides its address."""
+    key = "" if query.signer is None else f", key {key_text(query.signer.key.name)}"
+    return key + ("" if tls is None else f", {tls}")

@@ -15,12 +15,17 @@ Whoever is over the limit is turned away before anything was made for it.
 
 A client also has a budget of our time, counted as the rate limit counts responses: in microseconds, by prefixes of its
 address. Its connections are closed while it is used up.
+
+Connections over TLS are the same connections: a TlsTransport stands between them and the socket. They have a place from
+the moment they are accepted, a deadline for the handshake, and pay for it from the budget; and in each turn there are
+few steps of handshakes, because each takes as long as some ten answers.
 """
 
 import asyncio
 import contextlib
 import errno
 import socket
+import ssl
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -31,7 +36,8 @@ from typing import Any, cast
 from authdns.answer.limiter import Limited, Limiter
 from authdns.answer.respond import Responder
 from authdns.server.counters import Counters
-from authdns.server.log import fault_log
+from authdns.server.log import fault_log, stranger_log
+from authdns.server.tls_transport import TlsTransport
 from authdns.transfer import policy
 from authdns.transfer.outbound import Message, framed
 from authdns.wire.query import Query
@@ -44,6 +50,8 @@ STEPS_IN_A_ROW = 64  # a step: an answer, or a connection made, read from or clo
 STEPS_IN_A_TURN = 1024  # at the full number of answers for each connection; then it is this one
 ANSWERS_IN_A_LONG_TURN = 8
 MESSAGE_SECONDS = 2.0  # a message that has begun must be complete by then
+HANDSHAKE_SECONDS = 5.0  # TLS must be done by then: two round trips, and nobody types
+HANDSHAKES_IN_A_TURN = 16  # steps of them; with an RSA key one takes a millisecond
 WRITE_STALL_SECONDS = 10.0  # a peer that takes nothing for so long is gone
 TRANSFER_STALL_SECONDS = 30.0
 TRANSFERS_AT_ONCE = 10  # as BIND's transfers-out: each takes its share of every turn; the others wait
@@ -83,7 +91,15 @@ class Transfer:
     started_at: float = 0.0
 
 
-Handed = Callable[[bytes, Query, Address], "bytes | Transfer | None"]
+Handed = Callable[[Responder, bytes, Query, Address, "policy.Tls | None"], "bytes | Transfer | None"]
+
+
+@dataclass(frozen=True, slots=True)
+class Secured:
+    """What a socket for TLS needs: the context for a new connection, and who answers on it."""
+
+    context: Callable[[], ssl.SSLContext]
+    responder: Responder
 
 
 class TcpListener:
@@ -112,6 +128,7 @@ class TcpListener:
         self._connections: dict[Connection, None] = {}  # all, for their next message
         self.partial: dict[Connection, None] = {}  # for the rest of a message
         self.paused: dict[Connection, None] = {}  # until they read
+        self.shaking: dict[Connection, None] = {}  # for the end of the handshake
         self._taken = 0  # places: the connections, and those that are being made
         self._per_client: dict[Any, int] = {}
         self._making: set[asyncio.Task[None]] = set()
@@ -119,15 +136,20 @@ class TcpListener:
         self._waiting: deque[Connection] = deque()
         self._all_gone = asyncio.Event()
         self._sockets: list[socket.socket] = []
+        self._secured: dict[socket.socket, Secured] = {}
+        self._to_shake: deque[Callable[[], None]] = deque()  # in a later turn
+        self._shaken_in_turn = 0
         self._accepting: list[socket.socket] = []
         self.buffer = memoryview(bytearray(READ_OCTETS))
         self._steps = 0  # since UDP was looked after
         self._steps_in_turn = 0
         self._sweep_timer: asyncio.Handle = self._loop.call_later(SWEEP_SECONDS, self._sweep)
 
-    async def listen(self, sock: socket.socket) -> None:
-        """Takes over a listening socket; nothing is accepted before `start`."""
+    async def listen(self, sock: socket.socket, secured: Secured | None = None) -> None:
+        """Takes over a listening socket, for TLS if it is `secured`; nothing is accepted before `start`."""
         self._sockets.append(sock)
+        if secured is not None:
+            self._secured[sock] = secured
 
     async def start(self) -> None:
         for sock in self._sockets:
@@ -154,16 +176,22 @@ class TcpListener:
             address = policy.plain(ip_address(source[0].partition("%")[0]))
             client = _client(address)
             if self._admit(address, client):
-                task = self._loop.create_task(self._make(connected, source, client))
+                task = self._loop.create_task(self._make(connected, source, client, self._secured.get(sock)))
                 self._making.add(task)
                 task.add_done_callback(self._making.discard)
             else:
                 self.counters.tcp_refused += 1
                 connected.close()
 
-    async def _make(self, connected: socket.socket, source: Address, client: object) -> None:
+    async def _make(self, connected: socket.socket, source: Address, client: object, secured: Secured | None) -> None:
+        def protocol() -> asyncio.BufferedProtocol:
+            if secured is None:
+                return Connection(self, source, client, self.responder)
+            connection = Connection(self, source, client, secured.responder, shaking=True)
+            return TlsTransport(connection, secured.context(), self.buffer)
+
         try:
-            await self._loop.connect_accepted_socket(lambda: Connection(self, source, client), connected)
+            await self._loop.connect_accepted_socket(protocol, connected)
         except OSError:  # it is gone already
             connected.close()
             self._give_back(client)
@@ -232,6 +260,25 @@ class TcpListener:
     def _new_turn(self) -> None:
         self._steps_in_turn = 0
 
+    def shake(self, step: Callable[[], None]) -> None:
+        """Calls `step`, a part of a handshake, in this turn or a later one."""
+        if not self._shaken_in_turn:
+            self._loop.call_soon(self._shake_on)
+        if self._to_shake or self._shaken_in_turn >= HANDSHAKES_IN_A_TURN:
+            self._to_shake.append(step)
+        else:
+            self._shaken_in_turn += 1
+            step()
+            self.worked(STEPS_IN_A_ROW)
+
+    def _shake_on(self) -> None:
+        self._shaken_in_turn = min(len(self._to_shake), HANDSHAKES_IN_A_TURN)
+        if self._shaken_in_turn:
+            self._loop.call_soon(self._shake_on)
+        for _ in range(self._shaken_in_turn):
+            self._to_shake.popleft()()
+            self.worked(STEPS_IN_A_ROW)
+
     @property
     def answers_at_once(self) -> int:
         """What one connection may have now."""
@@ -240,6 +287,8 @@ class TcpListener:
 
     def made(self, connection: "Connection") -> None:
         self._connections[connection] = None
+        if connection.shaking_since is not None:
+            self.shaking[connection] = None
         self.worked(1)
 
     def used(self, connection: "Connection") -> None:
@@ -254,6 +303,7 @@ class TcpListener:
         del self._connections[connection]
         self.partial.pop(connection, None)
         self.paused.pop(connection, None)
+        self.shaking.pop(connection, None)
         self._give_back(connection.client)
         self.stream_ended(connection)
         if not self._connections:
@@ -304,6 +354,10 @@ class TcpListener:
             if connection.paused_since is None or now - connection.paused_since <= WRITE_STALL_SECONDS:
                 break
             yield connection
+        for connection in self.shaking:
+            if connection.shaking_since is None or now - connection.shaking_since <= HANDSHAKE_SECONDS:
+                break
+            yield connection
 
     async def close(self, grace_seconds: float) -> None:
         """Accepts nothing more, gives clients at most that long to take their answers and transfers."""
@@ -323,7 +377,8 @@ class TcpListener:
 
 
 class Connection(asyncio.BufferedProtocol):
-    """One client. `client` is what it counts as (see `_client`); `busy` while a transfer is under way or waiting."""
+    """One client. `client` is what it counts as (see `_client`); `busy` while a transfer is under way or waiting.
+    `shaking`: it is over TLS, and nothing comes before it is told that it is `secured`."""
 
     __slots__ = (
         "_answer_scheduled",
@@ -332,17 +387,24 @@ class Connection(asyncio.BufferedProtocol):
         "_loop",
         "_received",
         "_source",
+        "_responder",
         "_stream_scheduled",
+        "_tls",
         "_transport",
         "active_at",
         "client",
         "partial_since",
         "paused_since",
+        "shaking_since",
         "transfers",
     )
 
-    def __init__(self, listener: TcpListener, source: Address, client: object) -> None:
+    def __init__(
+        self, listener: TcpListener, source: Address, client: object, responder: Responder, *, shaking: bool = False
+    ) -> None:
         self._listener = listener
+        self._responder = responder
+        self._tls: policy.Tls | None = None
         self._loop = listener._loop
         self._source = source
         self.client = client
@@ -350,6 +412,7 @@ class Connection(asyncio.BufferedProtocol):
         self.active_at = self._loop.time()
         self.partial_since: float | None = None
         self.paused_since: float | None = None
+        self.shaking_since = self.active_at if shaking else None
         self._closing = False
         self._stream_scheduled = False
         self._answer_scheduled = False
@@ -370,9 +433,37 @@ class Connection(asyncio.BufferedProtocol):
         return self._listener.buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        self._received += self._listener.buffer[:nbytes]
+        self.received(bytes(self._listener.buffer[:nbytes]))
+
+    def received(self, octets: bytes) -> None:
+        self._received += octets
         if not self._answer_scheduled:  # else its turn comes by itself; nobody gets two in one
             self._answer()
+
+    # What a TlsTransport tells and asks.
+
+    def secured(self, tls: policy.Tls) -> None:
+        self._tls = tls
+        self._shaken("completed")
+        self._used()
+
+    def not_secured(self, reason: str) -> None:
+        self._shaken("failed")
+        stranger_log.info("client %s#%d: no TLS: %s", self._source[0], self._source[1], reason)
+
+    def _shaken(self, outcome: str) -> None:
+        self.shaking_since = None
+        self._listener.shaking.pop(self, None)
+        self._listener.counters.tls_handshakes[outcome] += 1
+
+    def has_time(self) -> bool:
+        return self._listener.has_time(self._source)
+
+    def took(self, nanoseconds: int) -> None:
+        self._listener.took(self._source, nanoseconds)
+
+    def take_turns(self, step: Callable[[], None]) -> None:
+        self._listener.shake(step)
 
     def _answer(self) -> None:
         """Answers complete messages, one turn's worth: so many, or so many octets (large answers)."""
@@ -430,11 +521,11 @@ class Connection(asyncio.BufferedProtocol):
 
     def _one(self, request: bytes, responses: list[bytes]) -> int:
         """Adds the response, if there is one at once; its octets."""
-        responder = self._listener.responder
+        responder = self._responder
         try:
             response = responder.respond(request, self._source[0], time.time_ns())
             if isinstance(response, Query):
-                handed = self._listener.handed(request, response, self._source)
+                handed = self._listener.handed(responder, request, response, self._source, self._tls)
                 if isinstance(handed, Transfer):
                     self._line_up(handed)
                     return 0
@@ -535,6 +626,8 @@ class Connection(asyncio.BufferedProtocol):
     def overdue(self, now: float) -> bool:
         """True if it must be closed: too long idle, in one message, or without reading."""
         limits = self._listener.limits
+        if self.shaking_since is not None:
+            return now - self.shaking_since > HANDSHAKE_SECONDS
         if self.paused_since is not None:
             return now - self.paused_since > (TRANSFER_STALL_SECONDS if self.transfers else WRITE_STALL_SECONDS)
         if self.transfers:
@@ -548,6 +641,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         now = self._loop.time()
+        if self.shaking_since is not None:
+            self._shaken("failed")
         for transfer in self.transfers:
             if transfer.started_at:
                 transfer.ended(transfer.records, transfer.octets, now - transfer.started_at, False)

@@ -368,7 +368,7 @@ class Zones:
 
 
 def _rules(allowed: Iterable[TransferRule]) -> tuple[Rule, ...]:
-    return tuple(Rule(rule.network, rule.why, rule.key) for rule in allowed)
+    return tuple(Rule(rule.network, rule.why, rule.key, rule.tls) for rule in allowed)
 
 
 def load_zone(path: str, apex: bytes, imaging: Imaging, *, large_too: bool = False) -> Loaded:

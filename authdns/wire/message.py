@@ -23,6 +23,7 @@ _QUESTION_POINTER = b"\xc0\x0c"
 MAX_NSID_OCTETS = 128  # of the identity: then it fits beside the longest question, and beside the identity in class CH
 EXPIRE = 9  # an option (RFC 7314)
 COOKIE = 10  # an option (RFC 7873)
+PADDING = 12  # an option (RFC 7830)
 COOKIE_OCTETS = 24  # of what it holds in a response (RFC 9018)
 POINTERS_END = 0x4000  # what 14 bits can point at (RFC 1035 §4.1.4)
 

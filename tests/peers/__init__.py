@@ -14,7 +14,7 @@ Nothing here decides what is right; and nothing here talks to anything but loopb
 from tests.peers.authdns import Authdns
 from tests.peers.availability import missing, requires
 from tests.peers.dig import Dig, dig
-from tests.peers.process import Endpoint, NameServer, ServerDied, TsigKey, Zone, free_port, wait_until
+from tests.peers.process import Endpoint, NameServer, OverTls, ServerDied, TsigKey, Zone, free_port, wait_until
 from tests.peers.records import Record, ask, ask_all, axfr, exchange, records_in_file, serial_at
 from tests.peers.servers import Bind, Knot, Nsd, Pdns, Unbound
 
@@ -26,6 +26,7 @@ __all__ = [
     "Knot",
     "NameServer",
     "Nsd",
+    "OverTls",
     "Pdns",
     "Record",
     "ServerDied",

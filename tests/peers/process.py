@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import ClassVar, NamedTuple, Self, TypeVar
 
 from tests.peers.availability import find_binary
+from tests.peers.certificates import Certificate
 from tests.peers.records import ask, serial_at
 
 T = TypeVar("T")
@@ -55,12 +56,23 @@ class TsigKey(NamedTuple):
 
 
 @dataclass(frozen=True)
+class OverTls:
+    """How a secondary comes to its primary over TLS: the primary's certificate is valid for `name` and signed by the
+    CA in the file `ca`; the secondary shows `own`, if there is one."""
+
+    name: str
+    ca: Path
+    own: Certificate | None = None
+
+
+@dataclass(frozen=True)
 class Zone:
     """A zone that a server serves: from `file`, or transferred from `primary`; exactly one of the two is given.
 
     With `key`, BIND, NSD, Knot and PowerDNS sign what they ask the primary, and take its NOTIFY only if it is signed;
     where the zone comes from a file, they let only who signs transfer it, and sign their NOTIFY. What a secondary gives
-    to others is never signed. For `Unbound`, `primary` is the server to ask for names in the zone.
+    to others is never signed. With `tls`, BIND and NSD transfer over TLS, and `primary` is where it answers that. For
+    `Unbound`, `primary` is the server to ask for names in the zone.
 
     With `groups`, even with none, it is a catalog, and BIND, Knot and PowerDNS transfer the zones that it lists from
     `primary` too. Knot lets nobody transfer those of its `groups`, so that a test can tell; the others know no groups.
@@ -72,6 +84,7 @@ class Zone:
     notify: tuple[Endpoint, ...] = ()
     key: TsigKey | None = None
     groups: tuple[str, ...] | None = None
+    tls: OverTls | None = None
 
     def __post_init__(self) -> None:
         if (self.file is None) == (self.primary is None):
@@ -136,13 +149,17 @@ class NameServer(ABC):
         port: int | None = None,
         cores: Collection[int] | None = None,
         quiet: bool = False,
+        certificate: Certificate | None = None,
     ) -> None:
-        """`cores` pins the server; `quiet` is for measurements: the least logging the server can be told to do."""
+        """`cores` pins the server; `quiet` is for measurements: the least logging the server can be told to do. With a
+        `certificate`, BIND and NSD answer over TLS as well, at `tls_endpoint`."""
         self.folder = folder
         self.zones = tuple(zones)
         self.endpoint = Endpoint(address, free_port(address) if port is None else port)
         self.cores = cores
         self.quiet = quiet
+        self.certificate = certificate
+        self.tls_endpoint = Endpoint(address, free_port(address))
         self.log_file = folder / "log"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -158,6 +175,10 @@ class NameServer(ABC):
     def keys(self) -> list[TsigKey]:
         """Of all zones, each once."""
         return list(dict.fromkeys(zone.key for zone in self.zones if zone.key is not None))
+
+    def _ways(self) -> list[OverTls]:
+        """Of all zones, each once."""
+        return list(dict.fromkeys(zone.tls for zone in self.zones if zone.tls is not None))
 
     @property
     def address(self) -> str:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from tests.peers.availability import find_binary
-from tests.peers.process import Endpoint, NameServer, TsigKey, Zone, runnable
+from tests.peers.process import Endpoint, NameServer, OverTls, TsigKey, Zone, runnable
 
 LOOPBACK = ("127.0.0.1", "::1")  # not all of 127.0.0.0/8: 127.0.0.2 is the stranger in the tests
 
@@ -36,6 +36,7 @@ class Bind(NameServer):
         options = f"""
             directory "{self.folder}";
             {listen} port {self.port} {{ {self.address}; }};
+            {self._listen_tls(listen)}
             {other} {{ none; }};
             pid-file none;
             session-keyfile none;
@@ -54,8 +55,13 @@ class Bind(NameServer):
         keys = "".join(
             f'key "{key.name}" {{ algorithm {key.algorithm}; secret "{key.secret}"; }};\n' for key in self.keys
         )
+        ways = "".join(map(self._way, self._ways()))
+        if self.certificate is not None:
+            ways += (
+                f'tls own {{ cert-file "{self.certificate.certificate}"; key-file "{self.certificate.private_key}"; }};'
+            )
         zones = "\n".join(self._zone(zone) for zone in self.zones)
-        text = f"options {{{options}}};\ncontrols {{ }};\n{silence}\n{keys}{zones}\n"
+        text = f"options {{{options}}};\ncontrols {{ }};\n{silence}\n{keys}{ways}{zones}\n"
         (self.folder / "named.conf").write_text(text)
         # A zone whose file was edited while the server was down is refused if the journal does not lead up to it.
         for journal in self.folder.glob("*.journal"):
@@ -73,7 +79,17 @@ class Bind(NameServer):
     def _primary(zone: Zone) -> str:
         assert zone.primary is not None
         key = f' key "{zone.key.name}"' if zone.key else ""
-        return f"{zone.primary.address} port {zone.primary.port}{key};"
+        tls = f' tls "{zone.tls.name}"' if zone.tls else ""
+        return f"{zone.primary.address} port {zone.primary.port}{key}{tls};"
+
+    def _listen_tls(self, listen: str) -> str:
+        port = self.tls_endpoint.port
+        return "" if self.certificate is None else f"{listen} port {port} tls own {{ {self.address}; }};"
+
+    @staticmethod
+    def _way(way: OverTls) -> str:
+        own = f'cert-file "{way.own.certificate}"; key-file "{way.own.private_key}"; ' if way.own else ""
+        return f'tls "{way.name}" {{ ca-file "{way.ca}"; remote-hostname "{way.name}"; {own}}};\n'
 
     def _zone(self, zone: Zone) -> str:
         signed = f' key "{zone.key_of_secondaries.name}"' if zone.key_of_secondaries else ""
@@ -120,6 +136,8 @@ class Nsd(NameServer):
             rrl-ratelimit: 0
             minimal-responses: {"yes" if self.quiet else "no"}
             verbosity: {0 if self.quiet else 2}
+            {self._bundle()}
+            {self._service()}
         remote-control:
             control-enable: no
         """
@@ -127,8 +145,24 @@ class Nsd(NameServer):
             f'key:\n    name: {key.name}\n    algorithm: {key.algorithm}\n    secret: "{key.secret}"\n'
             for key in self.keys
         )
+        keys += "".join(map(self._way, self._ways()))
         zones = "\n".join(self._zone(zone) for zone in self.zones)
         (self.folder / "nsd.conf").write_text(server + "\n" + keys + zones + "\n")
+
+    def _service(self) -> str:
+        if self.certificate is None:
+            return ""
+        at, pem, key = self.tls_endpoint, self.certificate.certificate, self.certificate.private_key
+        listen = f"ip-address: {at.address}@{at.port}\n            tls-port: {at.port}"
+        return f'{listen}\n            tls-service-pem: "{pem}"\n            tls-service-key: "{key}"'
+
+    def _bundle(self) -> str:
+        return "".join(f'tls-cert-bundle: "{way.ca}"' for way in self._ways()[:1])
+
+    @staticmethod
+    def _way(way: OverTls) -> str:
+        own = f'    client-cert: "{way.own.certificate}"\n    client-key: "{way.own.private_key}"\n' if way.own else ""
+        return f"tls-auth:\n    name: {way.name}\n    auth-domain-name: {way.name}\n{own}"
 
     def _zone(self, zone: Zone) -> str:
         lines = ["zone:", f"    name: {zone.name}"]
@@ -137,9 +171,10 @@ class Nsd(NameServer):
         lines += [f"    notify: {each.address}@{each.port} {signed}" for each in zone.notify]
         if zone.primary is not None:
             key = zone.key.name if zone.key else "NOKEY"
+            way = f" {zone.tls.name}" if zone.tls else ""
             lines += [
                 f"    zonefile: {self.folder}/{zone.name}.copy",
-                f"    request-xfr: {zone.primary.address}@{zone.primary.port} {key}",
+                f"    request-xfr: {zone.primary.address}@{zone.primary.port} {key}{way}",
                 f"    allow-notify: {zone.primary.address} {key}",
             ]
         else:

@@ -12,6 +12,7 @@ import logging
 import os
 import select
 import socket
+import ssl
 import sys
 import threading
 import time
@@ -34,6 +35,7 @@ from authdns.server.log import log
 from authdns.server.tcp import TcpListener
 from tests.peers import Authdns, Endpoint, Zone, free_port, wait_until
 from tests.peers.authdns import zone_settings
+from tests.peers.certificates import Certificate
 
 SECONDS = 20.0  # for whatever a test waits for; a slow machine is no failure
 
@@ -215,6 +217,42 @@ class Tcp:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def trusting(certificate: Certificate | None = None, *, alpn: Sequence[str] = ("dot",)) -> ssl.SSLContext:
+    """A client that believes any server, and shows `certificate` if it is asked for one."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    if alpn:
+        context.set_alpn_protocols(list(alpn))
+    if certificate is not None:
+        context.load_cert_chain(certificate.certificate, certificate.private_key)
+    return context
+
+
+class Tls(Tcp):
+    """The same over TLS. With TLS 1.3 a server's refusal of our certificate comes with what is read first."""
+
+    def __init__(
+        self,
+        server: tuple[str, int],
+        context: ssl.SSLContext | None = None,
+        *,
+        source: str | None = None,
+        receive_buffer: int | None = None,
+    ) -> None:
+        super().__init__(server, source=source, receive_buffer=receive_buffer)
+        try:
+            self.socket: ssl.SSLSocket = (context or trusting()).wrap_socket(self.socket)
+        except BaseException:
+            self.socket.close()
+            raise
+
+    @property
+    def certificate(self) -> bytes | None:
+        """The server's, in DER."""
+        return self.socket.getpeercert(binary_form=True)
 
 
 def _soas(message: bytes) -> int:

@@ -25,6 +25,7 @@ secondaries:
     transfer-from: [198.51.100.53, office]
     notify-to: [198.51.100.53, "198.51.100.54:5300"]
   signing: {transfer-from: 198.51.100.77, key: transfer.example}
+  encrypted: {transfer-from: 198.51.100.78, tls: NS4.Example.net}
 keys:
   transfer.example: {algorithm: hmac-sha512, secret: "AAECAwQFBgcICQoLDA0ODw=="}
   Other: {secret-file: other.key}
@@ -48,7 +49,7 @@ zones:
     secondaries: [freedns]
   - glob: "/etc/authdns/z/*.db"
     catalog: []
-    allow-transfer: [{address: office, key: other}, {key: transfer.example}]
+    allow-transfer: [{address: office, key: other}, {key: transfer.example, tls: required}]
 metrics: {listen: "127.0.0.1:9153"}
 log: {format: json, level: debug}
 history: {versions: 5, days: 0.5, megabytes: 1}
@@ -58,6 +59,11 @@ cookies: {secret-file: cookie-secrets}
 catalogs:
   Fleet.example: {secondaries: signing}
   other.example: {allow-transfer: [office, {key: other}], notify: 192.0.2.1}
+tls:
+  listen: ["127.0.0.1:8853", "::1"]
+  certificate: ns1.pem
+  private-key: ns1.key
+  client-certificates: /etc/authdns/clients.pem
 """
 
 SMALL = "zones: [{folder: zones}]"

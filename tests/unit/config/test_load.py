@@ -15,10 +15,12 @@ from authdns.config import (
     Listing,
     LogModel,
     TcpModel,
+    TlsSettings,
     ZonePolicy,
     default_config,
     load_config,
     parse_config,
+    parse_endpoint,
     presets,
     resolve,
 )
@@ -119,11 +121,18 @@ def test_every_key_of_the_grammar_is_read() -> None:
     assert (limit.per_second, limit.burst, limit.slip, limit.log_only) == (20, 40, 2, True)
     assert list(map(str, limit.exempt)) == ["192.0.2.0/24", "2001:db8::/32", "127.0.0.1/32"]
     assert config.cookies == CookieSettings("/etc/authdns/cookie-secrets")
+    assert config.tls == TlsSettings(
+        (parse_endpoint("127.0.0.1:8853"), parse_endpoint("[::1]:853")),
+        "/etc/authdns/ns1.pem",
+        "/etc/authdns/ns1.key",
+        "/etc/authdns/clients.pem",
+    )
+    assert str(config.tls.where) == "/etc/authdns/authdns.yaml:52:3"
     assert config.path == PATH
     single, folder, glob = config.zones
     assert (single.zone, single.file) == (b"\x07example\x03com\0", "/etc/authdns/example.com.zone")
     assert (folder.folder, glob.glob) == ("/etc/authdns/zones", "/etc/authdns/z/*.db")
-    assert (str(single.where), single.where.path) == ("/etc/authdns/authdns.yaml:27:5", "zones[0]")
+    assert (str(single.where), single.where.path) == ("/etc/authdns/authdns.yaml:28:5", "zones[0]")
 
 
 def test_catalogs_and_the_zones_in_them() -> None:
@@ -365,3 +374,32 @@ def test_without_a_file_one_folder_is_served_on_loopback() -> None:
     assert str(config.zones[0].where) == "built-in configuration"
     with pytest.raises(ConfigError, match="expected `state`"):
         default_config(Path("zones"), environ={})
+
+
+def test_what_rules_want_of_tls() -> None:
+    config = parse(
+        "tls: {certificate: c, private-key: k, client-certificates: t}\n"
+        "secondaries:\n"
+        "  one: {transfer-from: 192.0.2.1, tls: required}\n"
+        "  two: {transfer-from: 192.0.2.2, tls: NS2.Example.net.}\n"
+        "  three: {transfer-from: 192.0.2.3}\n"
+        "zones:\n"
+        "  - folder: z\n"
+        "    secondaries: [one, two, three]\n"
+        "    allow-transfer: [192.0.2.1, {address: 192.0.2.1, tls: true}, {address: 192.0.2.9, tls: required}]\n"
+    )
+    (zone,) = config.zones
+    assert [(str(rule.network), rule.tls, rule.why) for rule in zone.policy.allow_transfer] == [
+        ("192.0.2.1/32", True, "secondary one"),
+        ("192.0.2.2/32", "ns2.example.net", "secondary two"),
+        ("192.0.2.3/32", False, "secondary three"),
+        ("192.0.2.1/32", False, "zones[0].allow-transfer"),
+        ("192.0.2.9/32", True, "zones[0].allow-transfer"),
+    ]
+    assert config.tls is not None
+    assert list(map(str, config.tls.listen)) == ["0.0.0.0:853", "[::]:853"]
+
+
+def test_tls_is_off_unless_it_is_there() -> None:
+    assert parse("zones: [{folder: z}]").tls is None
+    assert parse("tls: off\nzones: [{folder: z}]").tls is None

@@ -46,7 +46,7 @@ def test_every_problem_of_a_file_is_found_at_once_and_each_only_once() -> None:
         "1:12 edns-size: expected a whole number from 512 to 4096, found the text `big`",
         "2:33 addresses.office[1]: expected an address, a prefix or the name of a list, found the number 5; if the "
         'text is meant, quote it: "5"',
-        "3:21 secondaries.mine: expected a mapping with `preset`, `name`, `transfer-from`, `notify-to`, `key`, "
+        "3:21 secondaries.mine: expected a mapping with `preset`, `name`, `transfer-from`, `notify-to`, `key`, `tls`, "
         "found the text `198.51.100.53`",
         "4:37 defaults.allow-transfer[1]: no list `ofice` in `addresses`; did you mean `office`?",
         "6:23 zones[0].fil: unknown key `fil`; did you mean `file`?",

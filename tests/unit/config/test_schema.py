@@ -121,6 +121,10 @@ def test_the_examples_fit_the_schema(text: str) -> None:
         "zones: [{folder: a, catalog: }]",
         "defaults: {group: [1]}",
         "defaults: {coo: a.example}",
+        "tls: {listen: 127.0.0.1}",
+        "tls: {certificate: c, private-key: 5}",
+        "tls: {certificate: c, private-key: k, key: x}",
+        "zones: [{folder: a, allow-transfer: [{address: 192.0.2.1, tls: 13}]}]",
         "identity: no",
     ],
 )
@@ -133,7 +137,7 @@ def test_every_key_has_a_description() -> None:
     schema = json_schema()
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     mappings = [schema, *schema["$defs"].values()]
-    assert len(mappings) == 15
+    assert len(mappings) == 16
     for mapping in mappings:
         assert mapping["description"]
         for key, described in mapping["properties"].items():

@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 
 from authdns.config import parse_config
 from authdns.control.cli import main
+from tests.peers.certificates import make
 
 Run = Callable[..., Result]
 
@@ -67,6 +68,17 @@ def test_check_reads_the_secrets_of_cookies(run: Run, tmp_path: Path) -> None:
         result = run("check", "--config", "authdns.yaml")
         assert result.exit_code == status
         assert ("secrets:1: expected 32 hex digits" in result.stderr) == bool(status)
+
+
+def test_check_reads_the_certificate(run: Run, tmp_path: Path) -> None:
+    write(tmp_path, example_com=GOOD)
+    (tmp_path / "authdns.yaml").write_text("zones: [{folder: zones}]\ntls: {certificate: c.pem, private-key: c.key}\n")
+    result = run("check", "--config", "authdns.yaml")
+    assert result.exit_code == 1
+    assert "authdns.yaml:2:6: tls.certificate: cannot read c.pem: No such file or directory\n" in result.stderr
+    made = make(tmp_path, "c")
+    assert made.certificate.name == "c.pem"
+    assert run("check", "--config", "authdns.yaml").exit_code == 0
 
 
 def test_check_says_what_is_wrong_with_the_configuration(run: Run, tmp_path: Path) -> None:

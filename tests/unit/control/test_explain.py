@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from authdns.config import Config, expand_zones, parse_config
 from authdns.control.cli import main
-from authdns.transfer.policy import Identity, Rule, decide
+from authdns.transfer.policy import Identity, Rule, Tls, decide
 from authdns.wire import name as names
 
 SECRET = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
@@ -24,6 +24,7 @@ keys:
 secondaries:
   near: {{name: ns2.example.net, transfer-from: 192.0.2.53}}
   signed: {{name: ns3.example.net, transfer-from: 198.51.100.53, key: ours}}
+  encrypted: {{transfer-from: 192.0.2.53, tls: required}}
 defaults:
   allow-transfer: [203.0.113.0/24]
 zones:
@@ -36,6 +37,11 @@ zones:
   - zone: example.org
     file: example.org.zone
     allow-transfer: []
+  - zone: example.edu
+    file: example.edu.zone
+    secondaries: [encrypted]
+    allow-transfer: [{{address: 192.0.2.7, tls: ns7.example.net}}, {{key: other, tls: required}}]
+tls: {{certificate: cert.pem, private-key: key.pem, client-certificates: clients.pem}}
 """
 Run = Callable[..., Result]
 
@@ -51,21 +57,28 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     return call
 
 
-def decided(config: Config, zone: str, address: str, key: str | None) -> bool:
+def decided(config: Config, zone: str, address: str, key: str | None, tls: str | None = None) -> bool:
     zones, _ = expand_zones(config, lambda folder: [])
-    rules = [Rule(rule.network, rule.why, rule.key) for rule in zones[names.from_text(zone)].policy.allow_transfer]
-    identity = Identity(ip_address(address), None if key is None else names.from_text(key))
+    rules = [
+        Rule(rule.network, rule.why, rule.key, rule.tls) for rule in zones[names.from_text(zone)].policy.allow_transfer
+    ]
+    connection = None if tls is None else Tls(frozenset([tls] if tls else []))
+    identity = Identity(ip_address(address), None if key is None else names.from_text(key), connection)
     return decide(rules, identity).allowed
 
 
-@pytest.mark.parametrize("zone", ["example.com", "example.net", "example.org"])
+@pytest.mark.parametrize("zone", ["example.com", "example.net", "example.org", "example.edu"])
 @pytest.mark.parametrize("address", ["192.0.2.53", "198.51.100.53", "203.0.113.9", "192.0.2.7", "2001:db8::1"])
 @pytest.mark.parametrize("key", [None, "ours", "other"])
-def test_what_is_pasted_helps_and_takes_nothing_away(zone: str, address: str, key: str | None, run: Run) -> None:
+@pytest.mark.parametrize("tls", [None, "", "ns7.example.net"])
+def test_what_is_pasted_helps_and_takes_nothing_away(
+    zone: str, address: str, key: str | None, tls: str | None, run: Run
+) -> None:
     arguments = ["axfr", zone, address, *(["--key", key] if key else [])]
+    arguments += [] if tls is None else ["--tls", tls] if tls else ["--tls"]
     result = run(*arguments)
     before = parse_config(TEXT.encode(), path=Path("authdns.yaml"), environ={})
-    assert (result.exit_code == 0) == decided(before, zone, address, key)
+    assert (result.exit_code == 0) == decided(before, zone, address, key, tls)
     if result.exit_code == 0:
         assert result.stdout.startswith("allowed by ")
         return
@@ -74,11 +87,13 @@ def test_what_is_pasted_helps_and_takes_nothing_away(zone: str, address: str, ke
     (entry,) = (each for each in text["zones"] if each["zone"] == zone)
     entry.update(yaml.safe_load(result.stdout[result.stdout.index("    #") :]))
     after = parse_config(yaml.safe_dump(text).encode(), path=Path("authdns.yaml"), environ={})
-    assert decided(after, zone, address, key)
+    assert decided(after, zone, address, key, tls)
+    assert tls is None or decided(before, zone, address, key) == decided(after, zone, address, key)
     for who in ("192.0.2.53", "198.51.100.53", "203.0.113.9", "192.0.2.7"):
         for signed in (None, "ours", "other"):
-            if decided(before, zone, who, signed):
-                assert decided(after, zone, who, signed)
+            for over in (None, "", "ns7.example.net"):
+                if decided(before, zone, who, signed, over):
+                    assert decided(after, zone, who, signed, over)
 
 
 def test_the_words(run: Run) -> None:
@@ -88,6 +103,14 @@ def test_the_words(run: Run) -> None:
     assert "it must be signed with key ours" in unsigned.stdout
     assert "Have it sign with key ours (secondary signed), or allow what it sends now:" in unsigned.stdout
     assert "authdns.yaml:" in unsigned.stdout
+    cleartext = run("axfr", "example.edu", "192.0.2.53")
+    assert "the address matches 192.0.2.53/32 (secondary encrypted), but it must come over TLS\n" in cleartext.stdout
+    assert "Have it come over TLS (secondary encrypted), or allow what it sends now:" in cleartext.stdout
+    nameless = run("axfr", "example.edu", "192.0.2.7", "--tls")
+    assert "Have it show a certificate for ns7.example.net (" in nameless.stdout
+    assert '{address: "192.0.2.7", tls: required}' in nameless.stdout
+    named = run("axfr", "example.edu", "192.0.2.7", "--tls", "NS7.example.net.")
+    assert named.stdout == "allowed by 192.0.2.7/32 over TLS as ns7.example.net (zones[3].allow-transfer)\n"
     digit = run("ixfr", "example.com", "192.0.2.54")
     assert "the nearest is 192.0.2.53/32 (secondary near)" in digit.stdout
 
@@ -117,6 +140,7 @@ def test_the_rate_limit(run: Run) -> None:
         (("axfr", "example.com", "192.0.2"), "192.0.2"),
         (("axfr", "example..com", "192.0.2.1"), "example..com"),
         (("axfr", "example.com", "192.0.2.1", "--key", "nobody"), "(known: other, ours)"),
+        (("axfr", "example.com", "192.0.2.1", "--tls", "ns2..example"), "ns2..example"),
         (("delete", "example.com", "192.0.2.1"), "axfr"),
     ],
 )
@@ -127,7 +151,7 @@ def test_mistakes(arguments: tuple[str, ...], says: str, run: Run) -> None:
 
 
 def test_a_zone_that_is_not_there(run: Run) -> None:
-    result = run("axfr", "example.edu", "192.0.2.1")
+    result = run("axfr", "example.invalid", "192.0.2.1")
     assert result.exit_code == 1
     assert "no such zone" in result.stdout
 

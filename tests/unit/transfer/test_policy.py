@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authdns.transfer.policy import Decision, Identity, Rule, decide
+from authdns.transfer.policy import Decision, Identity, Rule, Tls, decide
 
 OFFICE = Rule(ip_network("192.0.2.0/24"), "addresses.office")
 SECONDARY = Rule(ip_network("198.51.100.53/32"), "secondary freedns")
@@ -18,8 +18,13 @@ SIGNED_SECONDARY = Rule(ip_network("198.51.100.53/32"), "secondary two", Y)
 ANYWHERE = Rule(None, "defaults.allow-transfer", X)
 
 
-def asked(address: str, key: bytes | None, *rules: Rule) -> Decision:
-    return decide(rules, Identity(ip_address(address), key))
+NS2 = Tls(frozenset({"ns2.example.net"}))
+OVER_TLS = Rule(ip_network("192.0.2.0/24"), "secondary three", None, True)
+NAMED = Rule(ip_network("192.0.2.0/24"), "secondary four", X, "ns2.example.net")
+
+
+def asked(address: str, key: bytes | None, *rules: Rule, tls: Tls | None = None) -> Decision:
+    return decide(rules, Identity(ip_address(address), key, tls))
 
 
 def test_nothing_is_allowed_without_a_rule() -> None:
@@ -102,30 +107,105 @@ def test_a_decision_says_why(address: str, key: bytes | None, rules: tuple[Rule,
     assert asked(address, key, *rules).reason == reason
 
 
+@pytest.mark.parametrize(
+    ("key", "tls", "rules", "reason"),
+    [
+        (None, Tls(), (OVER_TLS,), "allowed by 192.0.2.0/24 over TLS (secondary three)"),
+        (X, NS2, (NAMED,), "allowed by 192.0.2.0/24 with key x over TLS as ns2.example.net (secondary four)"),
+        (None, Tls(), (OFFICE,), "allowed by 192.0.2.0/24 (addresses.office)"),
+        (None, None, (OVER_TLS,), "the address matches 192.0.2.0/24 (secondary three), but it must come over TLS"),
+        (
+            X,
+            None,
+            (NAMED,),
+            "the address matches 192.0.2.0/24 (secondary four), "
+            "but it must come over TLS with a client certificate for ns2.example.net",
+        ),
+        (
+            X,
+            Tls(),
+            (NAMED,),
+            "the address matches 192.0.2.0/24 (secondary four), "
+            "but it must come with a client certificate for ns2.example.net; it sent none",
+        ),
+        (
+            X,
+            Tls(frozenset({"*.example.net"})),
+            (NAMED,),
+            "the address matches 192.0.2.0/24 (secondary four), "
+            "but it must come with a client certificate for ns2.example.net, not for *.example.net",
+        ),
+        (
+            Y,
+            None,
+            (NAMED,),
+            "the address matches 192.0.2.0/24 (secondary four), but it must be signed with key x, not y "
+            "and come over TLS with a client certificate for ns2.example.net",
+        ),
+        (
+            X,
+            None,
+            (Rule(None, "defaults.allow-transfer", X, True),),
+            "signed with key x (defaults.allow-transfer), but it must come over TLS",
+        ),
+        (
+            None,
+            Tls(NS2.names, alpn=False),
+            (OFFICE,),
+            "over TLS, but without the ALPN token `dot`, which a transfer must have (RFC 9103 section 7.1)",
+        ),
+    ],
+)
+def test_a_decision_says_what_of_tls_is_lacking(
+    key: bytes | None, tls: Tls | None, rules: tuple[Rule, ...], reason: str
+) -> None:
+    assert asked("192.0.2.1", key, *rules, tls=tls).reason == reason
+
+
+def test_of_two_rules_that_which_lacks_only_tls_is_nearer() -> None:
+    signed = Rule(ip_network("192.0.2.1/32"), "secondary one", X)
+    assert asked("192.0.2.1", None, signed, OVER_TLS).nearest is OVER_TLS
+    assert asked("192.0.2.1", None, OVER_TLS, signed).nearest is OVER_TLS
+
+
 ADDRESSES = ("192.0.2.1", "192.0.2.2", "2001:db8::1")
 NETWORKS = (None, "192.0.2.1/32", "192.0.2.0/24", "0.0.0.0/0", "2001:db8::/32")
+CONNECTIONS = (None, Tls(), NS2, Tls(frozenset({"ns3.example.net", "*.example.net"})), Tls(NS2.names, alpn=False))
+NEEDS: tuple[bool | str, ...] = (False, True, "ns2.example.net")
 ALL_RULES = [
-    Rule(None if network is None else ip_network(network), "list", key)
-    for network, key in product(NETWORKS, (None, X, Y))
+    Rule(None if network is None else ip_network(network), "list", key, tls)
+    for network, key, tls in product(NETWORKS, (None, X, Y), NEEDS)
     if network is not None or key is not None
 ]
 
 
 @pytest.mark.parametrize("address", ADDRESSES)
 @pytest.mark.parametrize("key", [None, X, Y])
-def test_all_combinations(address: str, key: bytes | None) -> None:
-    """Of every pair of rules: allowed exactly if one of them has what it names, address and key."""
+@pytest.mark.parametrize("tls", CONNECTIONS, ids=str)
+def test_all_combinations(address: str, key: bytes | None, tls: Tls | None) -> None:
+    """Of every pair of rules: allowed exactly if one of them has what it names, address and key and TLS."""
 
     def fits(rule: Rule) -> bool:
-        return (rule.key is None or rule.key == key) and (rule.network is None or ip_address(address) in rule.network)
+        if tls is not None and not tls.alpn:
+            return False
+        by_key = rule.key is None or rule.key == key
+        by_address = rule.network is None or ip_address(address) in rule.network
+        by_tls = tls is NS2 if isinstance(rule.tls, str) else tls is not None or not rule.tls
+        return by_key and by_address and by_tls
 
     for rules in [(), *((rule,) for rule in ALL_RULES), *product(ALL_RULES, ALL_RULES)]:
-        decision = asked(address, key, *rules)
+        decision = asked(address, key, *rules, tls=tls)
         assert decision.allowed == any(map(fits, rules))
         assert decision.rule == next(filter(fits, rules), None)
         assert decision.allowed == decision.reason.startswith("allowed by ")
         if not decision.allowed and any(rule.network is None or rule.network.version == 4 for rule in rules):
             assert decision.nearest in (*rules, None)
+
+
+@pytest.mark.parametrize("rule", [rule for rule in ALL_RULES if rule.tls], ids=str)
+def test_no_rule_that_wants_tls_is_ever_met_in_cleartext(rule: Rule) -> None:
+    for address, key in product(ADDRESSES, (None, X, Y)):
+        assert not asked(address, key, rule).allowed
 
 
 def test_no_rule_allows_everybody() -> None:
