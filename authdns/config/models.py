@@ -269,22 +269,6 @@ class ZoneModel(PolicyModel):
     )
 
 
-class PrimaryModel(Model):
-    """A server of somebody else, or one behind it, from which zones are transferred to here."""
-
-    address: Annotated[
-        tuple[Annotated[StrictStr, Expected("an address with or without a port")], ...] | None, ListOrOne(ENDPOINTS)
-    ] = Field(None, description="Where it answers: addresses with or without a port. Default port 53.")
-    key: Annotated[StrictStr | None, Expected("the name of a key")] = Field(
-        None, description="The key of `keys` with which requests are signed, and answers and NOTIFY have to be."
-    )
-
-
-class CatalogModel(SharingModel):
-    """A catalog (RFC 9432): a zone, made by the server, that lists those zones which name it, for secondaries that
-    configure themselves by it. `defaults` does not apply to it."""
-
-
 class SecondaryModel(Model):
     """A name server of somebody else that transfers zones from here."""
 
@@ -397,6 +381,27 @@ OptionalTlsClient = Annotated[
     TlsClientModel | None,
     Switch("a mapping with `name`, `ca`, `pins`, `certificate`, `private-key`, `require-alpn`, or on or off"),
 ]
+
+
+class PrimaryModel(Model):
+    """A server of somebody else, or one behind it, from which zones are transferred to here."""
+
+    address: Annotated[
+        tuple[Annotated[StrictStr, Expected("an address with or without a port")], ...] | None, ListOrOne(ENDPOINTS)
+    ] = Field(None, description="Where it answers: addresses with or without a port. Default port 53.")
+    key: Annotated[StrictStr | None, Expected("the name of a key")] = Field(
+        None, description="The key of `keys` with which requests are signed, and answers and NOTIFY have to be."
+    )
+    tls: OptionalTlsClient = Field(
+        None,
+        description="Asks over TLS (RFC 9103), and never without; then the default port is 853. `on`: encrypted, but "
+        "whoever answers is believed.",
+    )
+
+
+class CatalogModel(SharingModel):
+    """A catalog (RFC 9432): a zone, made by the server, that lists those zones which name it, for secondaries that
+    configure themselves by it. `defaults` does not apply to it."""
 
 
 class TcpModel(Model):
@@ -523,7 +528,7 @@ class FileModel(Model):
         Section("a mapping of names to secondaries"),
     ] = Field({}, description="Named secondaries. A preset can be used by its name without being declared.")
     primaries: Annotated[
-        dict[str, Annotated[PrimaryModel, Expected("a mapping with `address`, `key`")]],
+        dict[str, Annotated[PrimaryModel, Expected("a mapping with `address`, `key`, `tls`")]],
         Section("a mapping of names to primaries"),
     ] = Field({}, description="Named servers that zones are transferred from.")
     keys: Annotated[

@@ -414,18 +414,20 @@ class _Resolver:
             self.report_no_address(text, node, error)
             return ()
 
-    def endpoints(self, items: Iterable[str], node: Node) -> tuple[Endpoint, ...]:
-        """Targets of NOTIFY. A named list may stand there if it holds single addresses only."""
+    def endpoints(
+        self, items: Iterable[str], node: Node, port: int = DNS_PORT, what: str = "NOTIFY"
+    ) -> tuple[Endpoint, ...]:
+        """Targets of NOTIFY, or primaries. A named list may stand there if it holds single addresses only."""
         found: dict[Endpoint, None] = {}
         for text, item in _each(items, node):
             if text in self.model.addresses:
                 networks = [rule.network for rule in self.named_list(text, item) if rule.network is not None]
                 if wide := [network for network in networks if not _is_single(network)]:
-                    self.report(item, f"NOTIFY needs single addresses, but the list {quoted(text)} holds {wide[0]}")
-                found.update(dict.fromkeys(_hosts(networks)))
+                    self.report(item, f"{what} needs single addresses, but the list {quoted(text)} holds {wide[0]}")
+                found.update(dict.fromkeys(_hosts(networks, port)))
                 continue
             try:
-                found[parse_endpoint(text)] = None
+                found[parse_endpoint(text, default_port=port)] = None
             except BadValue as error:
                 self.report_no_address(text, item, error)
         return tuple(found)
@@ -518,8 +520,10 @@ class _Resolver:
         signs_with = None if model.key is None else self.key_named(model.key, node.find(("key",)))
         if model.key is not None and signs_with is None:
             return ()
-        endpoints = self.endpoints(model.address or (), node.find(("address",)))
-        return tuple(Primary(key, endpoint, signs_with) for endpoint in endpoints)
+        tls = self.tls_client(model.tls, node.find(("tls",)))
+        port = DNS_PORT if tls is None else DNS_OVER_TLS_PORT
+        endpoints = self.endpoints(model.address or (), node.find(("address",)), port, "a primary")
+        return tuple(Primary(key, endpoint, signs_with, tls) for endpoint in endpoints)
 
     def primaries_of(self, items: Iterable[str], node: Node) -> tuple[Primary, ...]:
         """Names of primaries, or addresses, each once."""
@@ -738,8 +742,8 @@ def _each(items: Iterable[str], node: Node) -> Iterable[tuple[str, Node]]:
     return ((text, node.find((index,))) for index, text in enumerate(items))
 
 
-def _hosts(networks: Iterable[Network]) -> Iterable[Endpoint]:
-    return (parse_endpoint(str(network.network_address)) for network in networks if _is_single(network))
+def _hosts(networks: Iterable[Network], port: int = DNS_PORT) -> Iterable[Endpoint]:
+    return (Endpoint(network.network_address, port) for network in networks if _is_single(network))
 
 
 def _is_single(network: Network) -> bool:

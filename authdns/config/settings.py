@@ -63,11 +63,13 @@ class Secondary:
 @dataclass(frozen=True, slots=True)
 class Primary:
     """One address from which a zone is transferred. `name_key` is the name of the primary in the configuration, or the
-    address; `key` is the name of the key that requests and answers are signed with."""
+    address; `key` is the name of the key that requests and answers are signed with; `tls` says whom to believe, None:
+    it is asked in cleartext."""
 
     name_key: str
     endpoint: Endpoint
     key: bytes | None = None
+    tls: "TlsClient | None" = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import random
 import secrets
 import socket
 import sqlite3
+import ssl
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -19,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from authdns.answer.executor import ServedZone, UnavailableZone, ZoneTable
-from authdns.config import Config, ConfiguredZone, Endpoint, Primary
+from authdns.config import Config, ConfiguredZone, Primary
 from authdns.secondary import Attempt, Refresher
 from authdns.server import clock
 from authdns.server.counters import Counters
@@ -28,6 +29,7 @@ from authdns.server.keys import Keys
 from authdns.server.listen import source_for
 from authdns.server.log import log
 from authdns.server.publish import Publisher
+from authdns.server.tls import BadCertificate, ClientContexts, check_peer, reason_of
 from authdns.server.versions import Versions
 from authdns.transfer.inbound import Ask, Changes, Failed, Inbound, Trouble, UpToDate, Whole
 from authdns.transfer.policy import Address, plain
@@ -96,6 +98,7 @@ class Secondaries:
         self._reading = ThreadPoolExecutor(1, "transfers")
         self._refresher = Refresher(random.SystemRandom().random, config.incoming.at_once)
         self._pace = _Pace(config)
+        self._contexts = ClientContexts()
         self._to_restore: deque[bytes] = deque()
         self._restored: deque[tuple[bytes, ServedZone | None, float]] = deque()  # from the worker
         self._restoring: asyncio.Task[None] | None = None
@@ -290,9 +293,17 @@ class Secondaries:
     async def _converse(self, machine: Inbound, primary: Primary) -> UpToDate | Whole | Changes | Failed:
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                reader, writer = await self._connected(primary.endpoint)
+                reader, writer = await self._connected(primary)
+        except (BadCertificate, ssl.SSLError) as error:
+            return Failed(
+                Trouble.DISTRUSTED, f"TLS: {error if isinstance(error, BadCertificate) else reason_of(error)}"
+            )
         except ConnectionError as error:
             return Failed(Trouble.UNREACHABLE, _reason(error))
+        distrust = _distrust(writer, primary)
+        if distrust is not None:
+            writer.transport.abort()
+            return Failed(Trouble.DISTRUSTED, f"TLS: {distrust}")
         begun, octets = self._loop.time(), 0
         try:
             _send(writer, machine.begin(int(time.time())))
@@ -316,13 +327,17 @@ class Secondaries:
         finally:
             writer.transport.abort()  # nothing is left to be said
 
-    async def _connected(self, to: Endpoint) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def _connected(self, primary: Primary) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """With the handshake of TLS done, where it is asked over TLS: there is no way back to cleartext."""
+        to, tls = primary.endpoint, primary.tls
+        context = None if tls is None else self._contexts.context(tls)
+        name = None if tls is None else tls.name or ""
         family = socket.AF_INET6 if to.host.version == 6 else socket.AF_INET
         sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         try:
             sock.bind((source_for(self._listen, to.host), 0))
             await self._loop.sock_connect(sock, (str(to.host), to.port))
-            return await asyncio.open_connection(sock=sock)
+            return await asyncio.open_connection(sock=sock, ssl=context, server_hostname=name)
         except BaseException:
             sock.close()
             raise
@@ -372,7 +387,7 @@ class Secondaries:
             version.records,
             version.octets,
             state.load_seconds,
-            "" if primary.key is None else f", key {key_text(primary.key)}",
+            _secured(primary),
         )
         if left <= 0:
             self._expire(apex, state)
@@ -484,6 +499,13 @@ def _refuse(errors: Sequence[str]) -> None:
         raise DoesNotFit(f"{errors[0]}{more}")
 
 
+def _distrust(writer: asyncio.StreamWriter, primary: Primary) -> str | None:
+    """Why whoever answers over TLS is not believed to be the primary, if so."""
+    if primary.tls is None:
+        return None
+    return check_peer(writer.get_extra_info("ssl_object"), primary.tls)
+
+
 def _soa_record(zone: Zone) -> Record:
     rrtype, ttl, (rdata,) = zone.soa_rrset
     return Record(zone.apex, rrtype, ttl, rdata)
@@ -491,6 +513,11 @@ def _soa_record(zone: Zone) -> Record:
 
 def _send(writer: asyncio.StreamWriter, request: bytes) -> None:
     writer.write(len(request).to_bytes(2, "big") + request)
+
+
+def _secured(primary: Primary) -> str:
+    tls = "" if primary.tls is None else ", TLS" if primary.tls.strict else ", TLS, unverified"
+    return tls if primary.key is None else f"{tls}, key {key_text(primary.key)}"
 
 
 def _reason(error: OSError) -> str:

@@ -100,6 +100,22 @@ def client_context(settings: TlsClient) -> ssl.SSLContext:
     return context
 
 
+class ClientContexts:
+    """The context for each way in which primaries are asked, made again when one of its files has changed."""
+
+    def __init__(self) -> None:
+        self._made: dict[TlsClient, tuple[list[Signature], ssl.SSLContext]] = {}
+
+    def context(self, settings: TlsClient) -> ssl.SSLContext:
+        """For a connection that begins now. Raises BadCertificate."""
+        files = (settings.ca, settings.certificate, settings.private_key)
+        signatures = [signature(file) for file in files if file is not None]
+        made = self._made.get(settings)
+        if made is None or made[0] != signatures:
+            made = self._made[settings] = signatures, client_context(settings)
+        return made[1]
+
+
 def check_peer(connection: ssl.SSLObject | ssl.SSLSocket, settings: TlsClient) -> str | None:
     """Why the other side of a finished handshake is not to be believed, None if it is."""
     selected = connection.selected_alpn_protocol()
