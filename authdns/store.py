@@ -13,10 +13,11 @@ and begun anew: everything in it can be found out again.
 import errno
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import quote
 
 FILE_NAME = "authdns.sqlite"
@@ -55,6 +56,14 @@ CREATE TABLE IF NOT EXISTS members (
     gone_at INTEGER,
     PRIMARY KEY (catalog, zone)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS events (
+    number INTEGER PRIMARY KEY,
+    apex BLOB NOT NULL,
+    at INTEGER NOT NULL,
+    level TEXT NOT NULL,
+    text TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS events_of ON events (apex, number);
 CREATE INDEX IF NOT EXISTS history_of ON history (apex, number);
 """
 
@@ -95,13 +104,24 @@ class Life:
     listed: bool
 
 
+class Event(NamedTuple):
+    """Something that happened to a zone, as the log has it; `at` in seconds since 1970."""
+
+    apex: bytes
+    at: int
+    level: str
+    text: str
+
+
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """How much of the history of each zone is kept: versions, their age, and octets of deltas."""
+    """How much of the history of each zone is kept: versions, their age, and octets of deltas; and how many events of
+    all zones together, which become no older."""
 
     versions: int = 100
     seconds: int = 30 * 24 * 3600
     octets: int = 64 << 20
+    events: int = 10_000
 
 
 class Store:
@@ -224,6 +244,15 @@ class Store:
         found = row.fetchone()
         return None if found is None else Lease(*found)
 
+    def add_events(self, events: Sequence[Event], now: int, keep: Keep) -> None:
+        """The oldest are forgotten. `now` in seconds since 1970."""
+        with self.transaction():
+            self._database.executemany("INSERT INTO events (apex, at, level, text) VALUES (?, ?, ?, ?)", events)
+            self._database.execute(
+                "DELETE FROM events WHERE at < ? OR number <= (SELECT max(number) FROM events) - ?",
+                (now - keep.seconds, keep.events),
+            )
+
     def forget(self, apex: bytes) -> None:
         """Everything about a zone that is no longer configured."""
         with self.transaction():
@@ -265,3 +294,20 @@ class Store:
     def close(self) -> None:
         self._reader.close()
         self._database.close()
+
+
+def read_events(folder: Path, apex: bytes | None, most: int) -> list[Event]:
+    """The last events, of one zone or of all, the oldest first; beside the server, which may be running. Raises
+    OSError."""
+    path = folder / FILE_NAME
+    if not path.exists():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+    which, values = ("", ()) if apex is None else ("WHERE apex = ? ", (apex,))
+    try:
+        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=2.0)) as database:
+            rows = database.execute(
+                f"SELECT apex, at, level, text FROM events {which}ORDER BY number DESC LIMIT ?", (*values, most)
+            ).fetchall()
+    except sqlite3.Error as error:
+        raise OSError(f"cannot read {path}: {error}") from error
+    return [Event(*row) for row in reversed(rows)]

@@ -467,6 +467,9 @@ class HistoryModel(Model):
         Field(strict=True, gt=0, le=1024, allow_inf_nan=False),
         Expected("megabytes, more than 0 and at most 1024"),
     ] = Field(64.0, description="The size of what changed, of one zone, compressed.")
+    events: Annotated[int, Field(strict=True, ge=1, le=10_000_000), Expected("a whole number from 1 to 10000000")] = (
+        Field(10_000, description="Events of all zones, which `authdns events` shows; they become no older either.")
+    )
 
 
 class IncomingModel(Model):
@@ -553,8 +556,8 @@ class FileModel(Model):
     log: Annotated[LogModel, Section("a mapping with `format` and `level`")] = Field(
         LogModel(), description="What is logged, and how."
     )
-    history: Annotated[HistoryModel, Section("a mapping with `versions`, `days`, `megabytes`")] = Field(
-        HistoryModel(), description="What is kept of past versions, for IXFR."
+    history: Annotated[HistoryModel, Section("a mapping with `versions`, `days`, `megabytes`, `events`")] = Field(
+        HistoryModel(), description="What is kept of past versions, for IXFR, and of events."
     )
     incoming: Annotated[IncomingModel, Section("a mapping with `at-once`, `megabytes-per-second`")] = Field(
         IncomingModel(), description="How secondary zones are transferred."
@@ -602,6 +605,7 @@ MAPPINGS: dict[tuple[str, ...], type[Model]] = {
     ("zones", "*", "allow-transfer", "*"): TransferModel,
     ("zones", "*", "allow-notify", "*"): TransferModel,
     ("primaries", "*"): PrimaryModel,
+    ("primaries", "*", "tls"): TlsClientModel,
     ("incoming",): IncomingModel,
     ("catalogs", "*"): CatalogModel,
     ("catalogs", "*", "allow-transfer", "*"): TransferModel,

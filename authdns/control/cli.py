@@ -34,6 +34,7 @@ from authdns.server.guards import BadSecrets, read_secrets
 from authdns.server.keys import read_keys
 from authdns.server.listen import CannotStart
 from authdns.server.tls import BadCertificate, server_context
+from authdns.store import read_events
 from authdns.transfer.policy import Identity, Tls, plain
 from authdns.wire import name as names
 from authdns.wire.tsig import ALGORITHMS, DEFAULT_ALGORITHM, key_text
@@ -197,6 +198,27 @@ def explain_(
     for line in lines:
         click.echo(line)
     sys.exit(0 if allowed else 1)
+
+
+@main.command("events")
+@click.argument("zone_name", metavar="[ZONE]", required=False)
+@click.option("--last", "-n", "most", type=click.IntRange(1), default=50, show_default=True, help="So many.")
+@_config_option
+@_zones_option
+def events_(zone_name: str | None, most: int, config_file: Path | None, zones_folder: Path | None) -> None:
+    """Print what happened to ZONE, or to all zones: loaded, transferred, announced, refused, expired."""
+    config = _load(config_file, zones_folder)
+    try:
+        apex = None if zone_name is None else parse_domain(zone_name).lower()
+        found = read_events(config.state, apex, most)
+    except BadValue as error:
+        raise click.UsageError(str(error)) from error
+    except OSError as error:
+        click.echo(f"no events: {error}", err=True)
+        sys.exit(1)
+    for event in found:
+        moment = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(event.at))
+        click.echo(f"{moment} {event.level.upper():7} {event.text}")
 
 
 @main.group()

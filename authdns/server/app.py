@@ -29,6 +29,7 @@ from authdns.server import systemd, udp
 from authdns.server.catalogs import Catalogs
 from authdns.server.counters import Counters
 from authdns.server.engine import MAX_WORKERS, NO_TYPE, DeclinedListener, NativeEngine, NoEngine, load_native
+from authdns.server.events import EventKeeper
 from authdns.server.files import FileSet, list_folder
 from authdns.server.guards import Guards
 from authdns.server.images import Images
@@ -104,6 +105,7 @@ class App:
         self._notify = NotifyService(self._config.listen, lambda: self._keys)
         self._versions = versions = Versions(store)
         versions.keep = _keep(self._config)
+        self._events = EventKeeper(versions, self._worker)
         self._publisher = Publisher(
             self._table, versions, self._notify, self._counters, self._worker, keeps_large=self._engine is None
         )
@@ -264,6 +266,7 @@ class App:
         self._secondaries.close()
         self._notify.close()
         self._zones.stop()
+        self._events.finish()
         self._worker.shutdown()
 
     # Configuration.
@@ -433,7 +436,7 @@ def _certificates(settings: TlsSettings) -> Certificates:
 
 def _keep(config: Config) -> Keep:
     history = config.history
-    return Keep(history.versions, int(history.days * 24 * 3600), int(history.megabytes * (1 << 20)))
+    return Keep(history.versions, int(history.days * 24 * 3600), int(history.megabytes * (1 << 20)), history.events)
 
 
 def _read_config(path: Path, environ: Mapping[str, str]) -> Config | None:

@@ -136,8 +136,10 @@ def configure(form: Literal["human", "json"], level: str) -> None:
         handler.setFormatter(JournalFormatter("%(message)s"))
     else:
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%Y-%m-%d %H:%M:%S"))
-    log.handlers[:] = [handler]
-    log.setLevel(level.upper())
+    handler.setLevel(level.upper())
+    if handler not in log.handlers:
+        log.addHandler(handler)
+    log.setLevel(min(handler.level, logging.INFO))  # events (server/events) are kept whatever is shown
     log.propagate = False
     others = logging.getLogger()  # what libraries say (watchdog, asyncio) has the same form
     if handler not in others.handlers:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 
 from authdns.config import Endpoint, ZonePolicy
+from authdns.server.events import about
 from authdns.server.keys import Keys
 from authdns.server.listen import source_for
 from authdns.server.log import log, stranger_log
@@ -216,7 +217,7 @@ class NotifyService:
             log.warning("zone %s/IN: notify to %s (%s): %s", zone, send.target, send.target.label, reason)
 
     def _end(self, outcome: Outcome) -> None:
-        (log.info if outcome.rcode == 0 else log.warning)("%s", outcome_text(outcome))
+        (log.info if outcome.rcode == 0 else log.warning)("%s", outcome_text(outcome), extra=about(outcome.apex))
         if self._ended is not None:
             under_way = self._notifier.waits_for(outcome.apex) or outcome.apex in self._tasks.values()
             self._ended(outcome, not under_way)

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from authdns.answer.executor import PrivateZone, ServedZone, UnavailableZone, ZoneTable
 from authdns.config import ZonePolicy
 from authdns.server.counters import Counters
+from authdns.server.events import about
 from authdns.server.images import is_large
 from authdns.server.log import log
 from authdns.server.notify import NotifyService
@@ -71,6 +72,7 @@ class Publisher:
             served.zone.soa.serial,
             served.zone.records,
             state.load_seconds * 1000,
+            extra=about(apex) if isinstance(before, ServedZone) else None,
         )
         self._published.append(
             _Published(apex, served, before if isinstance(before, ServedZone) else None, state.configured.policy)
@@ -93,15 +95,20 @@ class Publisher:
         zone = names.zone_text(apex)
         served = self._table.by_apex.get(apex)
         if isinstance(served, ServedZone):
-            log.error("zone %s/IN: not loaded because of errors; serial %d stays", zone, served.zone.soa.serial)
+            log.error(
+                "zone %s/IN: not loaded because of errors; serial %d stays",
+                zone,
+                served.zone.soa.serial,
+                extra=about(apex),
+            )
         else:
             self._table.publish(apex, UnavailableZone(state.error or "not loaded"))
-            log.error("zone %s/IN: not loaded because of errors; queries get SERVFAIL", zone)
+            log.error("zone %s/IN: not loaded because of errors; queries get SERVFAIL", zone, extra=about(apex))
 
     def withdrawn(self, apex: bytes) -> None:
         self._table.withdraw(apex)
         self._notify.forget(apex)
-        log.info("zone %s/IN: no longer configured, no longer served", names.zone_text(apex))
+        log.info("zone %s/IN: no longer configured, no longer served", names.zone_text(apex), extra=about(apex))
 
     def _compare_all(self) -> None:
         """In the worker."""
@@ -123,7 +130,7 @@ class Publisher:
             last = self._last(apex)
             change = compare(last, serial, digest)
             if text := warning(apex, change, last, serial):
-                log.warning("%s", text)
+                log.warning("%s", text, extra=about(apex))
             if change is not Change.SAME:
                 self._keep_history(published, last if change is Change.NEWER else None)
             if change in (Change.FIRST, Change.NEWER):
@@ -163,6 +170,7 @@ class Publisher:
             "folder",
             names.zone_text(apex),
             served.zone.soa.serial,
+            extra=about(apex),
         )
 
     def _last(self, apex: bytes) -> Served | None:

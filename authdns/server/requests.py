@@ -14,6 +14,7 @@ from typing import Any
 
 from authdns.answer.executor import ServedZone, ZoneTable
 from authdns.answer.respond import MAX_TCP_OCTETS, PLAIN_UDP_OCTETS, Responder
+from authdns.server import events
 from authdns.server.counters import Counters
 from authdns.server.log import log, stranger_log
 from authdns.server.tcp import Transfer
@@ -76,7 +77,8 @@ class Requests:
             if len(messages) == 1 and len(messages[0].wire) <= limit - (0 if signer is None else signer.octets):
                 self._counters.transfer("completed")
                 about, serial = _transfer_of(source, query), served.zone.soa.serial
-                log.info("%s: IXFR over UDP (serial %d%s)", about, serial, _proofs(query, None))
+                event = events.about(query.qname)
+                log.info("%s: IXFR over UDP (serial %d%s)", about, serial, _proofs(query, None), extra=event)
                 return messages[0].wire if signer is None else signer.sign(messages[0].wire, signer.verified_at)
         return responder.soa_alone(request, query)
 
@@ -120,7 +122,7 @@ class Requests:
         decision = decide(self.rules.get(query.qname, ()), _identity(query, source, tls))
         if not decision.allowed:
             self._counters.transfer("refused")
-            self._log_denied(source, query, decision.reason)
+            self._log_denied(source, query, decision.reason, event=True)
             return responder.refuse(request, query, Rcode.REFUSED)
         if not isinstance(served, ServedZone):
             self._log_denied(source, query, f"it is not loaded: {served.reason}")
@@ -139,7 +141,8 @@ class Requests:
         decision = decide(rules, identity)
         if not decision.allowed:
             self._counters.incoming_notifies["refused"] += 1
-            stranger_log.warning("%s: notify for '%s/IN' refused: %s", about, zone, decision.reason)
+            event = events.about(query.qname)
+            stranger_log.warning("%s: notify for '%s/IN' refused: %s", about, zone, decision.reason, extra=event)
             return responder.refuse(request, query, Rcode.REFUSED)
         self._counters.incoming_notifies["accepted"] += 1
         becomes = self.notified(query.qname, plain(identity.address), query.notified_serial)
@@ -147,17 +150,18 @@ class Requests:
         log.info("%s: notify for '%s/IN'%s%s: %s", about, zone, serial, _proofs(query, None), becomes)
         return responder.accept(request, query)
 
-    def _log_denied(self, source: Source, query: Query, reason: str) -> None:
+    def _log_denied(self, source: Source, query: Query, reason: str, *, event: bool = False) -> None:
         stranger_log.warning(
             "%s: zone transfer '%s/%s/IN' denied: %s",
             client(source),
             names.zone_text(query.qname),
             type_to_text(query.qtype),
             reason,
+            extra=events.about(query.qname) if event else None,
         )
 
     def _transfer(self, served: ServedZone, query: Query, source: Source, tls: Tls | None) -> Transfer:
-        about = _transfer_of(source, query)
+        about, event = _transfer_of(source, query), events.about(query.qname)
         delta = self._delta(served, query)
         kind = "AXFR" if query.qtype == Type.AXFR else "AXFR-style IXFR" if delta is None else "IXFR"
         serial = served.zone.soa.serial
@@ -169,7 +173,8 @@ class Requests:
         def ended(records: int, octets: int, seconds: float, complete: bool) -> None:
             self._counters.transfer("completed" if complete else "broken off")
             if complete:
-                log.info("%s: %s ended: %d records, %d bytes, %.3f s", about, kind, records, octets, seconds)
+                text = "%s: %s ended: %d records, %d bytes, %.3f s (serial %d)"
+                log.info(text, about, kind, records, octets, seconds, serial, extra=event)
             else:
                 log.warning(
                     "%s: %s broken off by the other side after %d records, %d bytes, %.3f s",
@@ -178,6 +183,7 @@ class Requests:
                     records,
                     octets,
                     seconds,
+                    extra=event,
                 )
 
         messages = axfr(served.zone, query, self._payload)

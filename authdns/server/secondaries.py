@@ -24,6 +24,7 @@ from authdns.config import Config, ConfiguredZone, Primary
 from authdns.secondary import Attempt, Refresher
 from authdns.server import clock
 from authdns.server.counters import Counters
+from authdns.server.events import about
 from authdns.server.imaging import Imaging, without_collection
 from authdns.server.keys import Keys
 from authdns.server.listen import source_for
@@ -241,6 +242,7 @@ class Secondaries:
             "zone %s/IN: expired: no primary has confirmed it for too long; queries get SERVFAIL%s",
             names.zone_text(apex),
             why,
+            extra=about(apex),
         )
 
     # One attempt.
@@ -388,6 +390,7 @@ class Secondaries:
             version.octets,
             state.load_seconds,
             _secured(primary),
+            extra=about(apex),
         )
         if left <= 0:
             self._expire(apex, state)
@@ -421,7 +424,8 @@ class Secondaries:
         self._worker.submit(self._keep_lease, apex, left)
         log.debug("zone %s/IN: %s has serial %d too", names.zone_text(apex), _about(primary), soa.serial)
         if state.expired and left > 0:
-            log.info("zone %s/IN: serial %d is confirmed, and served again", names.zone_text(apex), soa.serial)
+            zone = names.zone_text(apex)
+            log.info("zone %s/IN: serial %d is confirmed, and served again", zone, soa.serial, extra=about(apex))
             self._serve(apex, state, served)
 
     def _keep_lease(self, apex: bytes, left: float) -> None:
@@ -436,9 +440,8 @@ class Secondaries:
         state.error, state.failed_at = f"{_about(primary)}: {failed.reason}", time.time()
         self._counters.incoming(failed.trouble.name.lower())
         then = "asking the next primary" if not wait else f"again in {wait:.0f} s"
-        log.warning(
-            "zone %s/IN: no transfer from %s: %s; %s", names.zone_text(apex), _about(primary), failed.reason, then
-        )
+        text, zone = "zone %s/IN: no transfer from %s: %s; %s", names.zone_text(apex)
+        log.warning(text, zone, _about(primary), failed.reason, then, extra=about(apex))
 
     def close(self) -> None:
         if self._timer is not None:

@@ -196,3 +196,59 @@ def test_whom_a_client_believes(
     assert "with the pin" in asked(server, TlsClient(pins=(bytes(32),), require_alpn=alpn))
     if not alpn:
         assert "expected the ALPN token `dot`" in asked(server, TlsClient(name=NS1, ca=ca))
+
+
+@pytest.mark.parametrize("kind", [*SECONDARIES, Authdns])
+@pytest.mark.parametrize("key", [None, KEY], ids=["unsigned", "signed"])
+def test_authdns_transfers_over_tls(
+    kind: type[NameServer], key: TsigKey | None, tmp_path: Path, stack: ExitStack, certificates: Certificates
+) -> None:
+    """By name, by pin and unverified; and nothing from a primary that is not the one that was meant."""
+    file = write(tmp_path / "example.com.zone", EXAMPLE_COM, "example.com", 1, MANY)
+    if kind is Authdns:
+        port = over_tls(tmp_path, stack, certificates, file, key).more["tls"]["listen"][0].rpartition(":")[2]
+    else:
+        zone = Zone("example.com", file, key=key)
+        primary = stack.enter_context(kind(tmp_path / "primary", [zone], certificate=certificates.primary))
+        port = str(primary.tls_endpoint.port)
+    alpn = {"require-alpn": False} if kind is Nsd else {}
+    by_name = {"name": NS1, "ca": str(certificates.ca.certificate), **alpn}
+    for number, (how, said) in enumerate(
+        (
+            (by_name, "TLS"),
+            ({"pins": certificates.primary.pin, **alpn}, "TLS"),
+            (alpn or True, "TLS, unverified"),
+            ({**by_name, "name": NS2}, "no transfer from .* Hostname mismatch"),
+            ({"pins": certificates.secondary.pin, **alpn}, "no transfer from .* expected a public key with the pin"),
+        )
+    ):
+        signing = {} if key is None else {"key": key.name}
+        settings: dict[str, Any] = {"primaries": {"main": {"address": f"127.0.0.1:{port}", "tls": how, **signing}}}
+        if key is not None:
+            settings["keys"] = {key.name: {"algorithm": key.algorithm, "secret": key.secret}}
+        zone_settings = {"zone": "example.com", "primaries": "main", "notify-ns": False, "allow-transfer": "127.0.0.1"}
+        with Authdns(tmp_path / f"secondary{number}", [zone_settings], more=settings) as ours:
+            if said.startswith("TLS"):
+                ours.wait_until_serving("example.com", 1, seconds=ARRIVAL_SECONDS)
+                ours.wait_for_log(rf"transferred serial 1 from .* s, {said}{', key' if key else ''}")
+                assert copied(ours, "example.com") == records_in_file(file, "example.com")
+            else:
+                ours.wait_for_log(said, seconds=ARRIVAL_SECONDS)
+                assert "transferred serial" not in ours.log_text()
+
+
+def over_tls(tmp_path: Path, stack: ExitStack, certificates: Certificates, file: Path, key: TsigKey | None) -> Authdns:
+    rule = {"address": "127.0.0.1", "tls": "required", **({} if key is None else {"key": key.name})}
+    settings: dict[str, Any] = {
+        "tls": {
+            "listen": [f"127.0.0.1:{free_port()}"],
+            "certificate": str(certificates.primary.certificate),
+            "private-key": str(certificates.primary.private_key),
+        }
+    }
+    if key is not None:
+        settings["keys"] = {key.name: {"algorithm": key.algorithm, "secret": key.secret}}
+    zone = {"zone": "example.com", "file": str(file), "allow-transfer": [rule], "notify-ns": False}
+    server = stack.enter_context(Authdns(tmp_path / "primary", [zone], more=settings))
+    server.wait_for_log("serving 1 ")
+    return server

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from authdns import store as stores
-from authdns.store import FILE_NAME, Keep, Life, Served, Store
+from authdns.store import FILE_NAME, Event, Keep, Life, Served, Store, read_events
 
 APEX = b"\x07example\x03com\0"
+OTHER = b"\x07example\x03net\0"
 KEEP = Keep()
 
 
@@ -97,3 +98,18 @@ def test_the_lives_of_the_members_of_catalogs(tmp_path: Path, monkeypatch: pytes
     assert store.lives(APEX) == {b"a": gone, b"c": gone, b"d": here}, "who went first is forgotten first"
     assert store.lives(b"other") == {b"a": gone}
     store.close()
+
+
+def test_events_are_kept_in_their_order_and_bounded(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    events = [Event(APEX if number % 2 else OTHER, 1000 + number, "info", f"event {number}") for number in range(10)]
+    store.add_events(events[:4], 1010, Keep(events=6))
+    store.add_events(events[4:], 1010, Keep(events=6))
+    assert read_events(tmp_path, None, 100) == events[4:]
+    assert read_events(tmp_path, None, 2) == events[8:]
+    assert read_events(tmp_path, APEX, 100) == [event for event in events[4:] if event.apex == APEX]
+    store.add_events([Event(APEX, 1020, "error", "later")], 1020, Keep(seconds=12))
+    assert [event.at for event in read_events(tmp_path, None, 100)] == [1008, 1009, 1020]
+    store.close()
+    with pytest.raises(FileNotFoundError):
+        read_events(tmp_path / "elsewhere", None, 1)

@@ -10,6 +10,8 @@ from click.testing import CliRunner, Result
 
 from authdns.config import parse_config
 from authdns.control.cli import main
+from authdns.store import Event, Keep, Store
+from authdns.wire import name as names
 from tests.peers.certificates import make
 
 Run = Callable[..., Result]
@@ -197,3 +199,22 @@ def test_check_counts_the_members_of_catalogs(run: Run, tmp_path: Path) -> None:
         "example.com: OK: serial 1, 4 records",
         "example.net: OK: serial 1, 4 records",
     ]
+
+
+def test_events_are_printed_for_one_zone_or_for_all(run: Run, tmp_path: Path) -> None:
+    config = tmp_path / "authdns.yaml"
+    config.write_text(f"listen: 127.0.0.1:5353\nstate: {tmp_path / 'state'}\nzones: []\n")
+    missing = run("events", "--config", str(config))
+    assert missing.exit_code == 1
+    assert "no events: " in missing.stderr
+    store = Store(tmp_path / "state")
+    com, net = names.from_text("example.com."), names.from_text("example.net.")
+    store.add_events([Event(com, 0, "info", "first"), Event(net, 1, "error", "second")], 2, Keep())
+    store.close()
+    assert [line[20:] for line in run("events", "--config", str(config)).stdout.splitlines()] == [
+        "INFO    first",
+        "ERROR   second",
+    ]
+    assert run("events", "example.NET", "--config", str(config)).stdout.endswith(" ERROR   second\n")
+    assert run("events", "-n", "1", "--config", str(config)).stdout.count("\n") == 1
+    assert run("events", "a..b", "--config", str(config)).exit_code == 2
