@@ -1,5 +1,5 @@
-"""kill -9 while versions are published: what is restored then is a whole version that was published, and the last one
-that was committed.
+"""kill -9 while versions are published or transferred: what is served then, without the zone file or the primary, is a
+whole version, and the last one that was committed or a later one.
 
 KILLS=1000 pytest tests/scenario/test_kill.py does it more often than every time.
 """
@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from authdns.store import FILE_NAME
-from tests.peers import Authdns, axfr
+from tests.peers import Authdns, axfr, free_port
 from tests.scenario.tools import SECONDS, write_zone
 
 KILLS = int(os.environ.get("KILLS", "8"))
@@ -79,3 +79,29 @@ def test_kill_9_at_any_moment_leaves_a_whole_version(tmp_path: Path) -> None:
             assert before <= found <= serial
         serial += 1
         version(file, serial)
+
+
+def test_kill_9_of_a_secondary_at_any_moment_leaves_a_whole_version(tmp_path: Path) -> None:
+    """In the middle of AXFR, IXFR and commits: the primary has new versions faster than they can be transferred."""
+    random_ = random.Random(10)
+    file = tmp_path / "zone"
+    version(file, serial := 1)
+    port = free_port()
+    settings = {"zone": "example.com", "notify-ns": False, "allow-transfer": "127.0.0.1"}
+    primary = Authdns(tmp_path / "primary", [{**settings, "file": str(file), "notify": f"127.0.0.1:{port}"}])
+    dead = f"127.0.0.1:{free_port()}"
+    with primary:
+        at = str(primary.endpoint).replace("#", ":")
+        served(primary)
+        for _ in range(KILLS):
+            secondary = Authdns(tmp_path / "secondary", [{**settings, "primaries": at}], port=port)
+            with secondary:
+                secondary.wait_until_serving("example.com", seconds=SECONDS)
+                until = time.monotonic() + random_.random() * LONGEST_SECONDS
+                while time.monotonic() < until:
+                    version(file, serial := serial + 1)
+                    time.sleep(0.01)
+                os.kill(secondary.pid, signal.SIGKILL)
+            before = committed(tmp_path / "secondary")
+            with Authdns(tmp_path / "secondary", [{**settings, "primaries": dead}], port=port) as secondary:
+                assert before <= served(secondary) <= serial
