@@ -209,6 +209,12 @@ class Refresher:
         self._attempt_at(apex, zone, now + wait)
         return wait
 
+    def otherwise(self, apex: bytes, now: float) -> None:
+        """An attempt came to nothing that can be made otherwise, at the same primary, at once."""
+        zone = self._zones[apex]
+        self._end(zone)
+        self._attempt_at(apex, zone, now)
+
     def _wait(self, zone: _Zone) -> float:
         """After a round without success."""
         doubled = 2.0 ** min(zone.failures, 30)

@@ -244,6 +244,10 @@ class Store:
         found = row.fetchone()
         return None if found is None else Lease(*found)
 
+    def forget_lease(self, apex: bytes) -> None:
+        """It has a zone file now."""
+        self._database.execute("DELETE FROM leases WHERE apex = ?", (apex,))
+
     def add_events(self, events: Sequence[Event], now: int, keep: Keep) -> None:
         """The oldest are forgotten. `now` in seconds since 1970."""
         with self.transaction():

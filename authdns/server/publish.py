@@ -85,10 +85,11 @@ class Publisher:
         self._table.publish(apex, served)
         log.debug("zone %s/IN: the engine answers", names.zone_text(apex))
 
-    def transferred(self, apex: bytes, served: ServedZone, policy: ZonePolicy) -> None:
-        """A version of a secondary zone, which is in the store already. Our own secondaries are told."""
+    def transferred(self, apex: bytes, served: ServedZone, announce_by: ZonePolicy | None) -> None:
+        """A version of a secondary zone, which is in the store already. Our own secondaries are told, if it is new."""
         self._table.publish(apex, served)
-        self._notify.announce(served.zone, policy)
+        if announce_by is not None:
+            self._notify.announce(served.zone, announce_by)
 
     def failed(self, apex: bytes, state: ZoneState) -> None:
         """It could not be read: the last good version stays."""
@@ -229,7 +230,8 @@ def compare(last: Served | None, serial: int, digest: bytes) -> Change:
     if last is None:
         return Change.FIRST
     if serial == last.serial:
-        return Change.SAME if digest == last.digest else Change.FORGOTTEN
+        same = digest == last.digest or not last.digest  # it was transferred, and the serial is all that is known
+        return Change.SAME if same else Change.FORGOTTEN
     return Change.NEWER if is_newer(serial, last.serial) else Change.BACKWARDS
 
 

@@ -35,6 +35,7 @@ from authdns.server.versions import Versions
 from authdns.transfer.inbound import Ask, Changes, Failed, Inbound, Trouble, UpToDate, Whole
 from authdns.transfer.policy import Address, plain
 from authdns.wire import name as names
+from authdns.wire.serial import is_newer
 from authdns.wire.tsig import key_text
 from authdns.zone.checks import errors_at, errors_of
 from authdns.zone.delta import Delta, difference
@@ -63,6 +64,8 @@ class SecondaryState:
     served: ServedZone | None = None
     expired: bool = False
     whole: bool = False  # the next transfer has to be one: what changed did not fit to what we have
+    misfit: bool = False  # and that was found out in this very attempt
+    foreign: bool = False  # what is served came from a file, whatever its serial says
     loaded_at: float = 0.0
     load_seconds: float = 0.0
     checked_at: float = 0.0
@@ -101,7 +104,7 @@ class Secondaries:
         self._pace = _Pace(config)
         self._contexts = ClientContexts()
         self._to_restore: deque[bytes] = deque()
-        self._restored: deque[tuple[bytes, ServedZone | None, float]] = deque()  # from the worker
+        self._restored: deque[tuple[bytes, _Kept | None]] = deque()  # from the worker
         self._restoring: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -111,10 +114,15 @@ class Secondaries:
         self._refresher.at_once = config.incoming.at_once
         self._pace = _Pace(config)
 
-    def add(self, apex: bytes, configured: ConfiguredZone) -> None:
-        """A zone that was not there, or changed: its version in the store is served, its primaries are asked."""
+    def add(self, apex: bytes, configured: ConfiguredZone, served: ServedZone | None = None) -> None:
+        """A zone that was not there, or changed: its version in the store is served, its primaries are asked. One that
+        had a zone file until now goes on with what is `served`, as long as if it had just been transferred."""
         state = self.states.get(apex)
-        if state is None:
+        if state is None and served is not None:
+            state = self.states[apex] = SecondaryState(configured, foreign=True)
+            life = self._refresher.life(served.zone.soa, None)
+            self._begin(apex, _Kept(served, life, announced=True))
+        elif state is None:
             self.states[apex] = SecondaryState(configured)
             self._to_restore.append(apex)
             if self._restoring is None:
@@ -126,18 +134,20 @@ class Secondaries:
             self._refresher.reconfigure(apex, len(configured.primaries), clock.since_boot())
             self._poll_soon()
 
-    def remove(self, apex: bytes) -> None:
+    def remove(self, apex: bytes, *, has_file: bool = False) -> None:
+        """It is no longer a secondary zone; if it `has_file` now, what was served of it is still to be remembered."""
         state = self.states.pop(apex, None)
         if state is None:
             return
         if state.task is not None:
             state.task.cancel()
         self._refresher.remove(apex)
-        self._worker.submit(self._forget, apex)
+        store = self._versions.store
+        self._worker.submit(self._write, store.forget_lease if has_file else store.forget, apex)
 
-    def _forget(self, apex: bytes) -> None:
+    def _write(self, change: Callable[[bytes], None], apex: bytes) -> None:
         try:
-            self._versions.store.forget(apex)
+            change(apex)
         except sqlite3.Error as error:
             log.error("cannot write %s: %s", self._versions.store.path, error)
 
@@ -158,39 +168,38 @@ class Secondaries:
     def _restore_some(self) -> None:
         """In the worker, as many as fit into a turn."""
         begun = time.perf_counter()
+        store = self._versions.store
         while self._to_restore and time.perf_counter() - begun < TURN_SECONDS:
             apex = self._to_restore.popleft()
-            served, left = None, 0.0
+            kept = None
             try:
-                lease = self._versions.store.lease(apex)
+                lease = store.lease(apex)
                 zone = None if lease is None else self._versions.last(apex)
                 if lease is not None and zone is not None:
-                    left = clock.left(lease)
-                    served = self._imaging.made(ServedZone(zone))
+                    last = store.served(apex)
+                    announced = last is None or last.announced
+                    kept = _Kept(self._imaging.made(ServedZone(zone)), clock.left(lease), announced)
             except Exception:
                 log.exception("zone %s/IN: its last version cannot be brought back", names.zone_text(apex))
-            self._restored.append((apex, served, left))
+            self._restored.append((apex, kept))
 
-    def _begin(self, apex: bytes, served: ServedZone | None, left: float) -> None:
+    def _begin(self, apex: bytes, kept: "_Kept | None") -> None:
         state = self.states.get(apex)
         if state is None:
             return  # removed meanwhile
         now = clock.since_boot()
         primaries = len(state.configured.primaries)
-        if served is None:
+        if kept is None:
             self._refresher.add(apex, primaries, now)
         else:
+            served, left, announced = kept
             soa = served.zone.soa
             state.served, state.loaded_at = served, time.time()
             self._refresher.add(apex, primaries, now, soa, left)
             if left > 0:
-                self._serve(apex, state, served)
-                log.info(
-                    "zone %s/IN: serial %d from the state folder, for %d s more",
-                    names.zone_text(apex),
-                    soa.serial,
-                    left,
-                )
+                self._serve(apex, state, served, announce=not announced)
+                where = "from its zone file" if state.foreign else "from the state folder"
+                log.info("zone %s/IN: serial %d %s, for %d s more", names.zone_text(apex), soa.serial, where, left)
             else:
                 self._expire(apex, state)
         self._poll_soon()
@@ -208,7 +217,7 @@ class Secondaries:
         state = self.states.get(apex)
         if state is None or apex not in self._refresher:
             return "the zone is being brought back from the state folder"
-        if serial is not None and state.served is not None and not state.expired:
+        if serial is not None and state.served is not None and not (state.expired or state.foreign):
             ours = state.served.zone.soa.serial
             if serial == ours:
                 return f"we have serial {serial}"
@@ -279,7 +288,7 @@ class Secondaries:
         key = None if primary.key is None else self._keys().get(primary.key)
         if primary.key is not None and key is None:
             return Failed(Trouble.DISTRUSTED, f"there is no key {key_text(primary.key)} to sign with")
-        have = None if state.served is None else _soa_record(state.served.zone)
+        have = None if state.served is None or state.foreign else _soa_record(state.served.zone)
         source = f"transfer from {primary.endpoint}"
         machine = Inbound(apex, have, key, lambda: secrets.randbelow(65536), source, whole=state.whole)
         try:
@@ -358,7 +367,7 @@ class Secondaries:
                 imaged = state.served is not None and state.served.image is not None
                 served = self._imaging.made(ServedZone(zone), large=imaged)
         except DoesNotFit as error:
-            state.whole = isinstance(step, Changes)
+            state.whole = state.misfit = isinstance(step, Changes)
             return Failed(Trouble.CONTENT, str(error))
         soa = zone.soa
         left = self._refresher.life(soa, step.expire)
@@ -378,6 +387,7 @@ class Secondaries:
         served = version.served
         soa = served.zone.soa
         state.served, state.loaded_at, state.error, state.primary = served, time.time(), None, str(primary.endpoint)
+        state.foreign = False
         left = self._refresher.refreshed(apex, soa, clock.since_boot(), replaced=True, expire=version.expire)
         self._counters.incoming(version.kind.lower())
         log.info(
@@ -395,11 +405,11 @@ class Secondaries:
         if left <= 0:
             self._expire(apex, state)
         else:
-            self._serve(apex, state, served)
+            self._serve(apex, state, served, announce=True)
 
-    def _serve(self, apex: bytes, state: SecondaryState, served: ServedZone) -> None:
+    def _serve(self, apex: bytes, state: SecondaryState, served: ServedZone, *, announce: bool) -> None:
         state.expired = False
-        self._publisher.transferred(apex, served, state.configured.policy)
+        self._publisher.transferred(apex, served, state.configured.policy if announce else None)
 
         def imaged(made: ServedZone) -> None:
             if state.served is served and self.states.get(apex) is state:
@@ -426,7 +436,7 @@ class Secondaries:
         if state.expired and left > 0:
             zone = names.zone_text(apex)
             log.info("zone %s/IN: serial %d is confirmed, and served again", zone, soa.serial, extra=about(apex))
-            self._serve(apex, state, served)
+            self._serve(apex, state, served, announce=False)
 
     def _keep_lease(self, apex: bytes, left: float) -> None:
         try:
@@ -435,11 +445,16 @@ class Secondaries:
             log.error("cannot write %s: %s", self._versions.store.path, error)
 
     def _fail(self, apex: bytes, state: SecondaryState, primary: Primary, failed: Failed) -> None:
-        content = failed.trouble is Trouble.CONTENT and not state.whole  # else all of the zone is asked for at once
-        wait = self._refresher.failed(apex, clock.since_boot(), content=content)
+        now = clock.since_boot()
+        if state.misfit:
+            state.misfit = False
+            self._refresher.otherwise(apex, now)
+            then = "asking for all of the zone"
+        else:
+            wait = self._refresher.failed(apex, now, content=failed.trouble is Trouble.CONTENT)
+            then = f"again in {wait:.0f} s" if wait else "asking the next primary"
         state.error, state.failed_at = f"{_about(primary)}: {failed.reason}", time.time()
         self._counters.incoming(failed.trouble.name.lower())
-        then = "asking the next primary" if not wait else f"again in {wait:.0f} s"
         text, zone = "zone %s/IN: no transfer from %s: %s; %s", names.zone_text(apex)
         log.warning(text, zone, _about(primary), failed.reason, then, extra=about(apex))
 
@@ -452,6 +467,14 @@ class Secondaries:
         if self._restoring is not None:
             self._restoring.cancel()
         self._reading.shutdown(wait=False)
+
+
+class _Kept(NamedTuple):
+    """A version that there was before any primary was asked, and for how many seconds it may still be served."""
+
+    served: ServedZone
+    left: float
+    announced: bool
 
 
 class _Version(NamedTuple):
@@ -486,7 +509,8 @@ def _whole(step: Whole, before: Zone | None) -> tuple[Zone, Sequence[Delta]]:
     if zone is None:
         raise DoesNotFit(next((str(problem) for problem in step.builder.problems), "the records make no zone"))
     _refuse(errors_of(zone))
-    delta = None if before is None else difference(before, zone, zone.records)
+    follows = before is not None and is_newer(zone.soa.serial, before.soa.serial)
+    delta = difference(before, zone, zone.records) if before is not None and follows else None
     return zone, () if delta is None else (delta,)
 
 

@@ -84,9 +84,9 @@ class Publisher(Protocol):
 class Secondaries(Protocol):
     """The zones that come from elsewhere: see secondaries.py."""
 
-    def add(self, apex: bytes, configured: ConfiguredZone) -> None: ...
+    def add(self, apex: bytes, configured: ConfiguredZone, served: ServedZone | None = None) -> None: ...
 
-    def remove(self, apex: bytes) -> None: ...
+    def remove(self, apex: bytes, *, has_file: bool = False) -> None: ...
 
 
 class Zones:
@@ -169,12 +169,12 @@ class Zones:
         self.configured[apex] = zone
         self.rules[apex] = _rules(zone.policy.allow_transfer)
         if zone.file is None and not zone.is_catalog:
-            self.states.pop(apex, None)
+            before = self.states.pop(apex, None)
             self.notify_rules[apex] = _rules(zone.allow_notify)
-            self._secondaries.add(apex, zone)
+            self._secondaries.add(apex, zone, None if before is None else before.served)
             return
         if self.notify_rules.pop(apex, None) is not None:
-            self._secondaries.remove(apex)
+            self._secondaries.remove(apex, has_file=True)
         state, file = self.states.get(apex), zone.file or ""
         if state is None or state.file != file:
             self.states[apex] = ZoneState(zone, file, served=None if state is None else state.served)
