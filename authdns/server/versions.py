@@ -10,7 +10,7 @@ from authdns.server.log import log
 from authdns.store import Keep, Lease, Served, Store
 from authdns.wire import name as names
 from authdns.zone.delta import Delta, applied, decode, encode
-from authdns.zone.records import build, pack, records_of, unpack
+from authdns.zone.records import build, pack_zone, unpack
 from authdns.zone.zone import Zone
 
 MOST_OCTETS_OF_DELTAS = 64 << 10  # then, or when they are longer than itself, the whole zone is kept anew
@@ -35,8 +35,7 @@ class Versions:
             if not content:
                 self.store.forget_content(apex)  # of when it was smaller
             elif not deltas or not self._is_restorable(apex, serial):
-                records = (record for owner, rrsets in zone.owners() for record in records_of(zone, owner, rrsets))
-                self.store.keep_content(apex, serial, pack(records))
+                self.store.keep_content(apex, serial, pack_zone(zone))
 
     def commit(self, zone: Zone, deltas: Sequence[Delta], lease: Lease) -> None:
         """A version that was transferred, and for how long it may be served: all of it or nothing is kept. Raises

@@ -23,6 +23,7 @@ MAX_TTL = (1 << 31) - 1
 _TOO_LONG = f"a name is longer than {names.MAX_NAME_OCTETS} octets"
 _FIXED = Struct(">HHIH")  # type, class, TTL, octets of rdata
 _NEVER_DATA = META_TYPES | {0}  # RFC 6895 §3.1
+_POINTER = 0xC000  # RFC 1035 §4.1.4
 _NAPTR_STRINGS = 3  # behind order and preference, before the name (RFC 3403 §4.1)
 
 
@@ -93,7 +94,16 @@ def _read_records(wire: bytes, at: int, count: int) -> tuple[list[Record], int]:
     unpack = _FIXED.unpack_from
     octets = len(wire)
     for _ in range(count):
-        owner, at = _name(wire, at, known)
+        length = wire[at]
+        rest = None
+        if 0 < length <= names.MAX_LABEL_OCTETS:  # one label, and a pointer to a name that was read: nearly always
+            end = at + length + 1
+            rest = known.get((wire[end] << 8 | wire[end + 1]) - _POINTER)
+        if rest is not None and len(rest) + length < names.MAX_NAME_OCTETS:
+            owner = wire[at:end] + rest
+            at = end + 2
+        else:
+            owner, at = _name(wire, at, known)
         rrtype, rrclass, ttl, length = unpack(wire, at)
         start = at + 10
         at = start + length
@@ -167,7 +177,7 @@ def _name(wire: bytes, start: int, known: dict[int, bytes], pointers: int = 0) -
 
 
 def _pointed_at(wire: bytes, at: int, known: dict[int, bytes], pointers: int) -> bytes:
-    target = (wire[at] << 8 | wire[at + 1]) - 0xC000
+    target = (wire[at] << 8 | wire[at + 1]) - _POINTER
     if not HEADER_OCTETS <= target < at:
         raise BadMessage("a compression pointer that does not lead backward, or an unknown label type")
     if pointers == MAX_POINTERS:

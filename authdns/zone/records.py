@@ -5,6 +5,7 @@ Owners are as spelled, rdata is uncompressed; the class is IN.
 
 import zlib
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from struct import Struct, error
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from authdns.zone.zone import RRsets, Zone
 
 MAX_OCTETS = 1 << 30  # of what is unpacked
 _FIXED = Struct(">HIH")  # type, TTL, octets of rdata
+_PIECES = 10_000  # compressed at a time
 
 
 class Record(NamedTuple):
@@ -35,8 +37,31 @@ def records_of(zone: Zone, owner: bytes, rrsets: RRsets) -> Iterator[Record]:
 
 
 def pack(records: Iterable[Record]) -> bytes:
+    return _packed(
+        piece for owner, rrtype, ttl, rdata in records for piece in (owner, _FIXED.pack(rrtype, ttl, len(rdata)), rdata)
+    )
+
+
+def pack_zone(zone: Zone) -> bytes:
+    """All records of a zone, as `pack` would."""
+
+    def pieces() -> Iterator[bytes]:
+        spelling, fixed = zone.spelling, _FIXED.pack
+        for owner, rrsets in zone.owners():
+            spelled = spelling.get(owner, owner)
+            for rrtype, ttl, rdatas in rrsets:
+                for rdata in rdatas:
+                    yield spelled + fixed(rrtype, ttl, len(rdata)) + rdata
+
+    return _packed(pieces())
+
+
+def _packed(pieces: Iterable[bytes]) -> bytes:
     packer = zlib.compressobj(1)
-    parts = [packer.compress(b"".join((each.owner, _fixed(each), each.rdata))) for each in records]
+    waiting = iter(pieces)
+    parts = []
+    while some := b"".join(islice(waiting, _PIECES)):
+        parts.append(packer.compress(some))
     return b"".join((*parts, packer.flush()))
 
 
@@ -77,7 +102,3 @@ def build(apex: bytes, records: Iterable[Record]) -> Zone:
     if zone is None:
         raise ValueError(next((str(problem) for problem in problems), "records make no zone"))
     return zone
-
-
-def _fixed(record: Record) -> bytes:
-    return _FIXED.pack(record.type, record.ttl, len(record.rdata))
