@@ -174,7 +174,7 @@ class Secondaries:
             kept = None
             try:
                 lease = store.lease(apex)
-                zone = None if lease is None else self._versions.last(apex)
+                zone = None if lease is None else self._versions.last_committed(apex)
                 if lease is not None and zone is not None:
                     last = store.served(apex)
                     announced = last is None or last.announced
@@ -194,6 +194,7 @@ class Secondaries:
         else:
             served, left, announced = kept
             soa = served.zone.soa
+            left = min(left, self._refresher.life(soa, None))  # whatever the store says
             state.served, state.loaded_at = served, time.time()
             self._refresher.add(apex, primaries, now, soa, left)
             if left > 0:
