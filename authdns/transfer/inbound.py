@@ -370,7 +370,7 @@ class _Differences:
 # What the operator of a secondary wants to hear.
 _RCODES: dict[int, str] = {
     Rcode.REFUSED: ": it does not allow us to transfer the zone",
-    Rcode.NOTAUTH: ": it does not serve the zone, or does not know our key",
+    Rcode.NOTAUTH: ": it does not serve the zone, or wants another key than ours, or any",
     Rcode.SERVFAIL: ": it has not loaded the zone, or it has expired there",
     Rcode.NXDOMAIN: ": it knows no such name",
 }
