@@ -15,8 +15,13 @@ import pytest
 
 from authdns.wire import name as names
 from authdns.wire.types import Type
+from tests.interop.test_peers_as_primaries import (
+    ADDING_AGAIN,
+    WITH_AND_WITHOUT_KEY,
+    WITHOUT_IXFR_OUT,
+    of_another_secret,
+)
 from tests.interop.test_peers_as_primaries import PRIMARIES as PEERS
-from tests.interop.test_peers_as_primaries import WITH_AND_WITHOUT_KEY, WITHOUT_IXFR_OUT, of_another_secret
 from tests.interop.test_secondaries import copied
 from tests.interop.zones import EXAMPLE_COM, EXAMPLE_NET, write
 from tests.peers import (
@@ -82,13 +87,20 @@ def folded(records: frozenset[Record]) -> frozenset[Record]:
     return frozenset(record._replace(rdata=record.rdata.lower()) for record in records)
 
 
+def ways(kind: type[NameServer]) -> tuple[str, ...]:
+    """How what changed comes. An IXFR that adds what we have already is not taken, and the whole zone asked for."""
+    if kind in WITHOUT_IXFR_OUT:
+        return ("AXFR",)
+    return ("IXFR", "AXFR") if kind in ADDING_AGAIN else ("IXFR",)
+
+
 class Followed:
     """A primary of example.com, whose file is edited, and authdns as its secondary."""
 
     def __init__(
         self, kind: type[NameServer], folder: Path, stack: ExitStack, key: TsigKey | None = None, more: str = ""
     ) -> None:
-        self.has_ixfr = kind not in WITHOUT_IXFR_OUT
+        self.ways = ways(kind)
         self.always = more
         self.stack = stack
         self.file = folder / "example.com.zone"
@@ -139,7 +151,7 @@ def test_every_edit_arrives(kind: type[NameServer], key: TsigKey | None, tmp_pat
         mark = log.log_mark()
         followed.edit(serial, more)
         followed.primary.zone_file_changed()
-        assert followed.arrives(serial, mark) == ("IXFR" if followed.has_ixfr else "AXFR")
+        assert followed.arrives(serial, mark) in followed.ways
         signed = f", key {key.name.lower()}" if key else ""
         log.wait_for_log(rf"client 127\.0\.0\.1#\d+: notify for 'example\.com/IN'.*{signed}: ", mark)
     assert "refused" not in log.log_text()
@@ -155,7 +167,7 @@ def test_edits_while_we_are_down_come_at_the_start(kind: type[NameServer], tmp_p
         followed.serve(serial, more)
     mark = followed.secondary.log_mark()
     followed.secondary.start()
-    assert followed.arrives(len(EDITS) + 1, mark) == ("IXFR" if followed.has_ixfr else "AXFR")
+    assert followed.arrives(len(EDITS) + 1, mark) in followed.ways
     followed.secondary.wait_for_log(r"zone example\.com/IN: serial 1 from the state folder", mark)
 
 
@@ -173,7 +185,7 @@ def test_without_its_history_the_whole_zone_comes(kind: type[NameServer], tmp_pa
     assert followed.arrives(3, mark) == "AXFR"
     followed.edit(4, EDITS[2])
     followed.primary.zone_file_changed()
-    assert followed.arrives(4, mark) == ("IXFR" if followed.has_ixfr else "AXFR")
+    assert followed.arrives(4, mark) in followed.ways
 
 
 def forget_history(followed: Followed) -> None:
@@ -206,9 +218,9 @@ def test_keys(kind: type[NameServer], tmp_path: Path, stack: ExitStack) -> None:
         for zone in zones:
             secondary.wait_until_serving(zone.name, serial, seconds=ARRIVAL_SECONDS)
             assert has(secondary, zone)
-            how = "IXFR" if serial > 1 and kind not in WITHOUT_IXFR_OUT else "AXFR"
+            how = "|".join(ways(kind)) if serial > 1 else "AXFR"
             said = (
-                rf"{zone.name}/IN: transferred serial {serial} from \S+ \(\S+\) \({how}, .*, key key.of.{zone.name}\)"
+                rf"{zone.name}/IN: transferred serial {serial} from \S+ \(\S+\) \(({how}), .*, key key.of.{zone.name}\)"
             )
             secondary.wait_for_log(said)
         edit(zones, 2, "added IN A 192.0.2.1\n")
@@ -307,8 +319,8 @@ def test_chains(first: type[NameServer], last: type[NameServer], tmp_path: Path,
         expected = records_in_file(file, APEX)
         assert copied(between, APEX) == expected
         assert copied(target, APEX) == expected
-        how = "AXFR" if first in WITHOUT_IXFR_OUT else "IXFR"
-        between.wait_for_log(rf"transferred serial {serial} from \S+ \({how}, ", mark)
+        how = "|".join(ways(first))
+        between.wait_for_log(rf"transferred serial {serial} from \S+ \(({how}), ", mark)
         between.wait_for_log(rf"notify to 127\.0\.0\.1#{end.port} \(configured\): accepted \(serial {serial}\)", mark)
         # BIND does not keep what changed of a zone that it has not asked for since; the others always ask for IXFR.
         between.wait_for_log(rf"IXFR started \(serial {serial}\)", mark)
@@ -340,3 +352,17 @@ def test_notify_is_answered_as_bind_does(kind: type[NameServer], tmp_path: Path,
         request = request[:2] + NOTIFY_AA + request[4:]
         found[source, zone] = seen(request, over_udp(server.endpoint, request, source))
     assert found == NOTIFIES
+
+
+@requires("nsd")
+def test_changes_that_do_not_fit_bring_the_whole_zone_at_once(tmp_path: Path, stack: ExitStack) -> None:
+    """NSD 4.6 adds what is there already: of a name with several types, RRsets that did not change."""
+    followed = Followed(Nsd, tmp_path, stack)
+    followed.arrives(1)
+    for serial, more in enumerate(("added IN A 192.0.2.1\n        IN TXT one\n", "added IN A 192.0.2.1\n"), 2):
+        mark = followed.secondary.log_mark()
+        followed.edit(serial, more)
+        followed.primary.zone_file_changed()
+        followed.arrives(serial, mark)
+    if "no transfer from" in followed.secondary.log_text(mark):
+        followed.secondary.wait_for_log(r"no transfer from .*has already; asking for all of the zone$", mark)
