@@ -147,7 +147,7 @@ def test_every_edit_arrives(kind: type[NameServer], key: TsigKey | None, tmp_pat
     followed = Followed(kind, tmp_path, stack, key, MORE_OF_ALL + ODD * (kind not in WITHOUT_ODD))
     assert followed.arrives(1) == "AXFR"
     log = followed.secondary
-    for serial, more in enumerate(EDITS, 2):
+    for serial, more in enumerate(EDITS[:3] if key else EDITS, 2):
         mark = log.log_mark()
         followed.edit(serial, more)
         followed.primary.zone_file_changed()
@@ -305,7 +305,7 @@ def test_chains(first: type[NameServer], last: type[NameServer], tmp_path: Path,
     between.wait_until_serving(APEX, 1, seconds=ARRIVAL_SECONDS)
     target = stack.enter_context(last(tmp_path / "last", [Zone(APEX, primary=middle)], port=end.port))
     serials = [target.wait_until_serving(APEX, 1, seconds=ARRIVAL_SECONDS)]
-    for serial, more in enumerate(EDITS, 2):
+    for serial, more in enumerate(EDITS[:3], 2):
         mark = between.log_mark()
         write(file, EXAMPLE_COM, APEX, serial, more)
         origin.zone_file_changed()
@@ -364,5 +364,6 @@ def test_changes_that_do_not_fit_bring_the_whole_zone_at_once(tmp_path: Path, st
         followed.edit(serial, more)
         followed.primary.zone_file_changed()
         followed.arrives(serial, mark)
-    if "no transfer from" in followed.secondary.log_text(mark):
-        followed.secondary.wait_for_log(r"no transfer from .*has already; asking for all of the zone$", mark)
+        said = r"no transfer from .*: the delta adds a record that the zone has already; asking for all of the zone$"
+        if serial == 2:
+            followed.secondary.wait_for_log(said, mark)
