@@ -22,7 +22,8 @@ MIN_REFRESH, MAX_REFRESH = 1, 2_419_200
 MIN_RETRY, MAX_RETRY = 1, 1_209_600
 MAX_EXPIRE = 14_515_200
 JITTER = 0.1  # of an interval, which is never made longer
-# After a round in which every primary failed, without a version to serve: soon, then less and less often.
+# After a round in which every primary failed, without a version to serve, or after a NOTIFY: soon, then less and less
+# often.
 FIRST_SECONDS, MAX_FIRST_SECONDS = 2.0, 900.0
 # After one in which what came was no zone: it will not be another one a moment later.
 CONTENT_SECONDS, MAX_CONTENT_SECONDS = 30.0, 86_400.0
@@ -56,7 +57,8 @@ class Attempt(NamedTuple):
 class _Zone:
     """`due` is when the next attempt is, `expires` when the version that is served is too old; `timers` are its, None
     without one. `primary` is the one to be asked next, at best the one that worked last; `tried` so many of them have
-    been in this round; `failures` counts rounds in a row in which nobody gave anything."""
+    been in this round; `failures` counts rounds in a row in which nobody gave anything. `news`: a NOTIFY came, and
+    no primary has answered well since."""
 
     primaries: int
     due: float
@@ -65,6 +67,7 @@ class _Zone:
     expired: bool = False
     running: bool = False
     notified: bool = False
+    news: bool = False
     primary: int = 0
     tried: int = 0
     failures: int = 0
@@ -108,6 +111,7 @@ class Refresher:
     def notified(self, apex: bytes, primary: int | None, now: float) -> None:
         """A NOTIFY came, from that primary if it is one. Any number of them make one attempt."""
         zone = self._zones[apex]
+        zone.news = True
         if primary is not None and not zone.running:
             zone.primary, zone.tried = primary, 0
         self._again(apex, zone, now)
@@ -177,6 +181,7 @@ class Refresher:
         self._live_until(apex, zone, now + left)
         self._end(zone)
         zone.tried = zone.failures = 0
+        zone.news = zone.notified
         zone.failed_at = -math.inf
         self._attempt_at(apex, zone, _AT_ONCE if zone.notified else now + self._sooner(timers.refresh))
         return left
@@ -218,7 +223,12 @@ class Refresher:
     def _wait(self, zone: _Zone) -> float:
         """After a round without success."""
         doubled = 2.0 ** min(zone.failures, 30)
-        wait = min(FIRST_SECONDS * doubled, MAX_FIRST_SECONDS) if zone.timers is None else zone.timers.retry
+        if zone.timers is None:
+            wait = min(FIRST_SECONDS * doubled, MAX_FIRST_SECONDS)
+        elif zone.news:  # who has sent NOTIFY may just be reloading: that is no reason to wait for hours
+            wait = min(FIRST_SECONDS * doubled, zone.timers.retry)
+        else:
+            wait = zone.timers.retry
         if zone.content:
             wait = max(wait, min(CONTENT_SECONDS * doubled, MAX_CONTENT_SECONDS))
         return self._sooner(wait)

@@ -66,6 +66,33 @@ CREATE TABLE IF NOT EXISTS events (
 CREATE INDEX IF NOT EXISTS events_of ON events (apex, number);
 CREATE INDEX IF NOT EXISTS history_of ON history (apex, number);
 """
+# Of these the file is innocent: no right, no space, locked.
+_NO_DAMAGE = {
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_AUTH,
+}
+
+
+def _columns(database: sqlite3.Connection) -> set[tuple[str, str]]:
+    """Of all tables."""
+    tables = "SELECT tables.name, columns.name FROM sqlite_master AS tables, pragma_table_info(tables.name) AS columns"
+    return set(database.execute(f"{tables} WHERE tables.type = 'table'"))
+
+
+def _expected() -> set[tuple[str, str]]:
+    with closing(sqlite3.connect(":memory:")) as database:
+        database.executescript(_SCHEMA)
+        return _columns(database)
+
+
+_EXPECTED = _expected()
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +162,8 @@ class Store:
         self.set_aside: Path | None = None
         try:
             self._database = self._open()
-        except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError):  # no right, no space, locked: the file itself is whole
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the latter is about a message that quotes damage
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF in _NO_DAMAGE:
                 raise OSError(f"cannot open {self.path}: {error}") from error
             self.set_aside = self.path.with_suffix(".damaged")
             os.replace(self.path, self.set_aside)
@@ -159,7 +186,9 @@ class Store:
             if database.execute("PRAGMA quick_check").fetchone() != ("ok",):
                 raise sqlite3.DatabaseError("quick_check failed")
             database.executescript(_SCHEMA)
-        except sqlite3.Error:
+            if not _EXPECTED.issubset(_columns(database)):  # CREATE passes over any table of that name
+                raise sqlite3.DatabaseError("its tables are not ours")
+        except (sqlite3.Error, UnicodeDecodeError):
             database.close()
             raise
         return database

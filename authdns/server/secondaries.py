@@ -174,7 +174,7 @@ class Secondaries:
             kept = None
             try:
                 lease = store.lease(apex)
-                zone = None if lease is None else self._versions.last(apex)
+                zone = None if lease is None else self._versions.last_committed(apex)
                 if lease is not None and zone is not None:
                     last = store.served(apex)
                     announced = last is None or last.announced
@@ -194,6 +194,7 @@ class Secondaries:
         else:
             served, left, announced = kept
             soa = served.zone.soa
+            left = min(left, self._refresher.life(soa, None))  # whatever the store says
             state.served, state.loaded_at = served, time.time()
             self._refresher.add(apex, primaries, now, soa, left)
             if left > 0:
@@ -293,13 +294,16 @@ class Secondaries:
         machine = Inbound(apex, have, key, lambda: secrets.randbelow(65536), source, whole=state.whole)
         try:
             async with asyncio.timeout(TRANSFER_SECONDS):
-                return await self._converse(machine, primary)
+                step = await self._converse(machine, primary)
         except TimeoutError:
             return Failed(Trouble.UNREACHABLE, f"no answer in time ({machine.progress})")
         except (asyncio.IncompleteReadError, ConnectionError):
             return machine.broken_off()
         except OSError as error:
             return Failed(Trouble.UNREACHABLE, _reason(error))
+        if isinstance(step, Failed) and step.trouble is Trouble.CONTENT and machine.asks_for_changes:
+            state.whole = state.misfit = True  # who does IXFR wrongly may do AXFR well
+        return step
 
     async def _converse(self, machine: Inbound, primary: Primary) -> UpToDate | Whole | Changes | Failed:
         try:

@@ -64,6 +64,19 @@ class Versions:
             for delta in self.store.history(apex, serial):
                 records = applied(records, decode(delta))
             return build(apex, records)
-        except (sqlite3.Error, ValueError) as error:
+        except (sqlite3.Error, ValueError, TypeError) as error:  # TypeError: damage has changed what a column holds
             log.error("zone %s/IN: what was published last cannot be restored: %s", names.zone_text(apex), error)
             return None
+
+    def last_committed(self, apex: bytes) -> Zone | None:
+        """The version that was transferred last, and never an older one, which damage may bring to light: the lease is
+        not its own."""
+        zone, served = self.last(apex), self.store.served(apex)
+        if zone is None or (served is not None and served.serial == zone.soa.serial):
+            return zone
+        log.error(
+            "zone %s/IN: what was published last cannot be restored: what is left is serial %d, not the last one",
+            names.zone_text(apex),
+            zone.soa.serial,
+        )
+        return None

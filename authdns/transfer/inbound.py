@@ -153,6 +153,11 @@ class Inbound:
         """How far it got, for a person."""
         return f"{self._phase.name}, {self._records} records, {self._octets} bytes"
 
+    @property
+    def asks_for_changes(self) -> bool:
+        """What was asked for last: not the SOA, and not all of the zone."""
+        return self._phase is _Phase.IXFR
+
     def _ask(self, phase: _Phase, now: int) -> bytes:
         self._phase = phase
         self._ident = self._new_id()
@@ -370,7 +375,7 @@ class _Differences:
 # What the operator of a secondary wants to hear.
 _RCODES: dict[int, str] = {
     Rcode.REFUSED: ": it does not allow us to transfer the zone",
-    Rcode.NOTAUTH: ": it does not serve the zone, or does not know our key",
+    Rcode.NOTAUTH: ": it does not serve the zone, or wants another key than ours, or any",
     Rcode.SERVFAIL: ": it has not loaded the zone, or it has expired there",
     Rcode.NXDOMAIN: ": it knows no such name",
 }

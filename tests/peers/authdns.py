@@ -31,6 +31,30 @@ class Authdns(NameServer):
         self.zone_settings = [zone_settings(zone) if isinstance(zone, Zone) else dict(zone) for zone in zones]
 
     @property
+    def _named(self) -> dict[str, Any]:
+        """What the settings of zones with keys refer to by name."""
+        if not self.keys:
+            return {}
+        signed = [zone for zone in self.zones if zone.key]
+        return {
+            "keys": {key.name: {"algorithm": key.algorithm, "secret": key.secret} for key in self.keys},
+            "primaries": {
+                f"primary-of-{zone.name}": {"address": str(zone.primary), "key": key.name}
+                for zone in signed
+                if zone.primary and (key := zone.key)
+            },
+            "secondaries": {
+                f"secondaries-of-{zone.name}": {
+                    "transfer-from": ["127.0.0.1"],
+                    "notify-to": [str(each) for each in zone.notify],
+                    "key": key.name,
+                }
+                for zone in signed
+                if (key := zone.key_of_secondaries)
+            },
+        }
+
+    @property
     def configuration(self) -> dict[str, Any]:
         return {
             "listen": [str(self.endpoint)],
@@ -38,6 +62,7 @@ class Authdns(NameServer):
             "metrics": None,
             "engine": self.engine,
             "zones": self.zone_settings,
+            **self._named,
             **self.more,
         }
 
@@ -56,13 +81,13 @@ class Authdns(NameServer):
 
 
 def zone_settings(zone: Zone) -> dict[str, Any]:
-    """A `Zone` in the configuration's own words."""
-    if zone.file is None:
-        raise ValueError(f"zone {zone.name}: give a secondary zone as a mapping")
-    return {
-        "zone": zone.name,
-        "file": str(zone.file),
-        "allow-transfer": ["127.0.0.1"],
-        "notify": [str(each) for each in zone.notify],
-        "notify-ns": False,
-    }
+    """A `Zone` in the configuration's own words; one with a key refers to what `Authdns` writes beside it."""
+    if zone.primary is not None:
+        primary = str(zone.primary) if zone.key is None else f"primary-of-{zone.name}"
+        settings: dict[str, Any] = {"zone": zone.name, "primaries": [primary]}
+    else:
+        settings = {"zone": zone.name, "file": str(zone.file)}
+    settings["notify-ns"] = False
+    if zone.key_of_secondaries:
+        return settings | {"secondaries": [f"secondaries-of-{zone.name}"]}
+    return settings | {"allow-transfer": ["127.0.0.1"], "notify": [str(each) for each in zone.notify]}

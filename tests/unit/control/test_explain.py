@@ -174,3 +174,51 @@ def test_a_catalog_is_for_its_secondaries(run: Run, tmp_path: Path) -> None:
         "REFUSED: a catalog is for those who may transfer it; others are told its SOA\n",
     )
     assert "the members follow the configuration" in run("notify", "fleet.example", "192.0.2.53").output
+
+
+SECONDARY = f"""\
+state: state
+keys:
+  ours: {{secret: "{SECRET}"}}
+primaries:
+  hidden: {{address: 192.0.2.53, key: ours}}
+zones:
+  - zone: example.com
+    primaries: [hidden, 198.51.100.53]
+    allow-notify: 203.0.113.0/24
+"""
+
+
+@pytest.mark.parametrize(
+    ("address", "key", "said"),
+    [
+        ("192.0.2.53", "ours", "allowed by 192.0.2.53/32 with key ours (primary hidden)"),
+        ("198.51.100.53", None, "allowed by 198.51.100.53/32 (primary 198.51.100.53)"),
+        ("203.0.113.7", None, "allowed by 203.0.113.0/24 (zones[0].allow-notify)"),
+        ("192.0.2.53", None, "REFUSED: the address matches 192.0.2.53/32 (primary hidden), but it must be signed"),
+        ("203.0.114.7", None, "REFUSED: no rule allows 203.0.114.7; the nearest is 203.0.113.0/24"),
+        ("203.0.114.7", "ours", "REFUSED: "),
+    ],
+)
+def test_notify_to_a_secondary_zone(tmp_path: Path, address: str, key: str | None, said: str) -> None:
+    """What is to be pasted helps, and takes nothing away."""
+    file = tmp_path / "authdns.yaml"
+    file.write_text(SECONDARY)
+    arguments = ["explain", "notify", "example.com", address, "--config", str(file), *(("--key", key) if key else ())]
+    result = CliRunner().invoke(main, arguments)
+    assert result.output.startswith(said)
+    assert result.exit_code == (not said.startswith("allowed"))
+    if result.exit_code:
+        _, pasted = result.output.split("    allow-notify:\n")
+        rules = "".join(line.removeprefix("  ") for line in pasted.splitlines(keepends=True))
+        file.write_text(SECONDARY.replace(" 203.0.113.0/24\n", f"\n{rules}"))
+        assert CliRunner().invoke(main, arguments).exit_code == 0
+        assert CliRunner().invoke(main, [*arguments[:3], "203.0.113.9", *arguments[4:6]]).exit_code == 0
+
+
+def test_check_says_where_a_secondary_zone_comes_from(tmp_path: Path) -> None:
+    file = tmp_path / "authdns.yaml"
+    file.write_text(SECONDARY)
+    result = CliRunner().invoke(main, ["check", "--config", str(file)])
+    assert result.exit_code == 0
+    assert "example.com: secondary, transferred from 192.0.2.53:53, 198.51.100.53:53" in result.output
