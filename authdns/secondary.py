@@ -28,6 +28,7 @@ FIRST_SECONDS, MAX_FIRST_SECONDS = 2.0, 900.0
 CONTENT_SECONDS, MAX_CONTENT_SECONDS = 30.0, 86_400.0
 NOTIFIED_AFTER_FAILURE = 1.0  # a NOTIFY does not make a failed attempt again before so many seconds are over
 _AT_ONCE = -math.inf
+OVERTAKEN_PER_ZONE, MAX_OVERTAKEN = 3, 100  # entries of a heap that may stay until their turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +234,18 @@ class Refresher:
     def _attempt_at(self, apex: bytes, zone: _Zone, due: float) -> None:
         zone.due = due
         heapq.heappush(self._due, (due, apex))
+        if self._has_too_many(self._due):
+            self._due = [(each.due, apex) for apex, each in self._zones.items() if not each.running]
+            heapq.heapify(self._due)
 
     def _live_until(self, apex: bytes, zone: _Zone, expires: float) -> None:
         zone.expires = expires
         heapq.heappush(self._ages, (expires, apex))
+        if self._has_too_many(self._ages):
+            self._ages = [(each.expires, apex) for apex, each in self._zones.items() if each.expires < math.inf]
+            heapq.heapify(self._ages)
+
+    def _has_too_many(self, heap: list[tuple[float, bytes]]) -> bool:
+        """A refresh every hour leaves 672 entries in the four weeks until its turn, and whoever floods us with NOTIFY
+        has no limit of his own."""
+        return len(heap) > len(self._zones) * (OVERTAKEN_PER_ZONE + 1) + MAX_OVERTAKEN
