@@ -20,7 +20,6 @@ from authdns.zone.rdata_shape import SHAPES, fits
 from authdns.zone.records import Record
 
 MAX_TTL = (1 << 31) - 1
-MAX_RDATA_OCTETS = 65535
 _TOO_LONG = f"a name is longer than {names.MAX_NAME_OCTETS} octets"
 _FIXED = Struct(">HHIH")  # type, class, TTL, octets of rdata
 _NEVER_DATA = META_TYPES | {0}  # RFC 6895 §3.1
@@ -137,10 +136,7 @@ def _expanded(wire: bytes, start: int, end: int, layout: NameLayout, known: dict
     if at > end:
         raise BadMessage("a name goes beyond the end of its record")
     parts.append(wire[at:end])
-    expanded = b"".join(parts)
-    if len(expanded) > MAX_RDATA_OCTETS:
-        raise BadMessage("with its names written out a record is larger than any can be")
-    return expanded
+    return b"".join(parts)
 
 
 def _naptr_layout(rdata: bytes) -> NameLayout:
