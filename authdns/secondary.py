@@ -27,7 +27,6 @@ FIRST_SECONDS, MAX_FIRST_SECONDS = 2.0, 900.0
 # After one in which what came was no zone: it will not be another one a moment later.
 CONTENT_SECONDS, MAX_CONTENT_SECONDS = 30.0, 86_400.0
 NOTIFIED_AFTER_FAILURE = 1.0  # a NOTIFY does not make a failed attempt again before so many seconds are over
-_AT_ONCE = -math.inf
 OVERTAKEN_PER_ZONE, MAX_OVERTAKEN = 3, 100  # entries of a heap that may stay until their turn
 
 
@@ -119,7 +118,7 @@ class Refresher:
         elif now - zone.failed_at < NOTIFIED_AFTER_FAILURE:
             self._attempt_at(apex, zone, min(zone.due, zone.failed_at + NOTIFIED_AFTER_FAILURE))
         else:
-            self._attempt_at(apex, zone, _AT_ONCE)
+            self._attempt_at(apex, zone, min(zone.due, now))  # not before others that were due earlier
 
     def poll(self, now: float) -> list[Attempt]:
         """The attempts to make now; each of them has to end in `ended`, unless the zone is removed."""
@@ -179,7 +178,7 @@ class Refresher:
         self._end(zone)
         zone.tried = zone.failures = 0
         zone.failed_at = -math.inf
-        self._attempt_at(apex, zone, _AT_ONCE if zone.notified else now + self._sooner(timers.refresh))
+        self._attempt_at(apex, zone, now if zone.notified else now + self._sooner(timers.refresh))
         return left
 
     @staticmethod
