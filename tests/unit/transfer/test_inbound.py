@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 import re
 from collections.abc import Iterable, Sequence
 from itertools import chain, pairwise
@@ -14,7 +13,7 @@ from hypothesis import strategies as st
 from authdns.transfer.inbound import Ask, Caps, Changes, Failed, Inbound, Trouble, UpToDate, Whole
 from authdns.wire.message import EXPIRE, opt_record
 from authdns.wire.query import parse_query
-from authdns.wire.tsig import ALGORITHMS, FUDGE_SECONDS, Key, Tsig, tsig_record, with_record
+from authdns.wire.tsig import ALGORITHMS, Key
 from authdns.wire.types import Rcode, Type
 from authdns.zone.records import Record
 from tests.hostile_primary import FAULTS, Copy, Fault
@@ -243,24 +242,10 @@ def every(number: int, signed_end: bool = True) -> Answers:
                 unsigned += each
                 yield each
                 continue
-            assert talk.signer is not None
-            yield sign_after(talk, unsigned, each)
+            yield talk.signed_after(unsigned, each)
             unsigned = b""
 
     return answers
-
-
-def sign_after(talk: Talk, unsigned: bytes, plain: bytes) -> bytes:
-    """The MAC covers the one before, the unsigned messages since, and the times (RFC 8945 §5.3.1)."""
-    signer = talk.signer
-    assert signer is not None
-    if not unsigned:
-        return signer.sign(plain, talk.now)
-    times = talk.now.to_bytes(6, "big") + FUDGE_SECONDS.to_bytes(2, "big")
-    covered = len(signer.mac).to_bytes(2, "big") + signer.mac + unsigned + plain + times
-    signer.mac = hmac.digest(signer.key.secret, covered, "sha256")
-    tsig = Tsig(signer.key.name, signer.key.algorithm.wire_name, talk.now, FUDGE_SECONDS, talk.ident)
-    return with_record(plain, tsig_record(tsig, signer.mac))
 
 
 @pytest.mark.parametrize("number", [1, 2, 99, 100])
