@@ -710,12 +710,12 @@ def ixfr_on_the_spot(talk: Talk) -> Iterator[Action]:
         yield talk.message([_have(talk), _have(talk)])
 
 
-@fault(IXFR, reason="more than [0-9]+ records")
+@fault(IXFR, reason="more than [0-9]+ (records|octets)")
 def ixfr_round_all_serials(talk: Talk) -> Iterator[Action]:
     """Steps of 2^30, each newer than the one before, for ever; who sets a serial back goes round them once."""
     yield talk.message([talk.new[0]])
     for number in count():
-        serials = [(talk.query.ixfr_serial or 0) + ((number * 500 + i) << 30) & _MASK for i in range(501)]
+        serials = [(talk.query.ixfr_serial or 0) + ((number * 200 + i) << 30) & _MASK for i in range(201)]
         yield talk.message([soa(talk.apex, each) for step in pairwise(serials) for each in step])
 
 
