@@ -64,8 +64,7 @@ class SecondaryState:
     configured: ConfiguredZone
     served: ServedZone | None = None
     expired: bool = False
-    whole: bool = False  # the next transfer has to be one: what changed did not fit to what we have
-    misfit: bool = False  # and that was found out in this very attempt
+    whole: bool = False  # the next transfer has to be one: what changed was no good, or did not fit to what we have
     foreign: bool = False  # what is served came from a file, whatever its serial says
     loaded_at: float = 0.0
     load_seconds: float = 0.0
@@ -368,8 +367,7 @@ class Secondaries:
                 imaged = state.served is not None and state.served.image is not None
                 served = self._imaging.made(ServedZone(zone), large=imaged)
         except DoesNotFit as error:
-            state.whole = state.misfit = isinstance(step, Changes)
-            return Failed(Trouble.CONTENT, str(error))
+            return Failed(Trouble.CONTENT, str(error), of_changes=isinstance(step, Changes))
         soa = zone.soa
         left = self._refresher.life(soa, step.expire)
         try:
@@ -449,8 +447,8 @@ class Secondaries:
 
     def _fail(self, apex: bytes, state: SecondaryState, primary: Primary, failed: Failed) -> None:
         now = clock.since_boot()
-        if state.misfit:
-            state.misfit = False
+        if failed.of_changes:
+            state.whole = True  # until there is a new version, so this happens once
             self._refresher.otherwise(apex, now)
             then = "asking for all of the zone"
         else:

@@ -85,10 +85,12 @@ class Changes:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """Nothing came of it; `reason` is for a person."""
+    """Nothing came of it; `reason` is for a person. `of_changes`: what was no good is an IXFR, so the same primary may
+    still give all of the zone."""
 
     trouble: Trouble
     reason: str
+    of_changes: bool = False
 
 
 Step = Ask | UpToDate | Whole | Changes | Failed
@@ -141,7 +143,7 @@ class Inbound:
         try:
             return self._receive(message, now)
         except BadMessage as error:
-            return Failed(Trouble.CONTENT, str(error))
+            return Failed(Trouble.CONTENT, str(error), of_changes=self._phase is _Phase.IXFR)
 
     def broken_off(self) -> Failed:
         """The stream has ended before its time."""

@@ -204,6 +204,18 @@ def test_jitter_makes_no_interval_longer_and_none_much_shorter(chance: float, re
     assert timers.retry * (1 - JITTER) <= clock.failed() <= timers.retry
 
 
+def test_the_same_primary_may_be_asked_again_at_once() -> None:
+    """Which is no failure of a round."""
+    clock = Clock(at_once=1)
+    clock.add(primaries=2)
+    clock.attempt()
+    clock.failed()
+    assert clock.attempt() == 1
+    clock.refresher.otherwise(ZONE, clock.now)
+    assert clock.attempt() == 1
+    assert clock.failed() == FIRST_SECONDS
+
+
 # --- several primaries ------------------------------------------------------------------------------------------------
 
 
@@ -624,6 +636,13 @@ class AnyOrder(RuleBasedStateMachine):
     def fail(self, number: int, content: bool) -> None:
         apex = self.running()[number % len(self.running())]
         assert 0 <= self.clock.failed(apex, content=content) <= max(MAX_CONTENT_SECONDS, MAX_RETRY)
+        self.models[apex].running = False
+
+    @precondition(lambda self: self.running())
+    @rule(number=st.integers(0, 4))
+    def ask_again(self, number: int) -> None:
+        apex = self.running()[number % len(self.running())]
+        self.clock.refresher.otherwise(apex, self.clock.now)
         self.models[apex].running = False
 
     @invariant()

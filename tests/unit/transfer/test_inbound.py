@@ -344,6 +344,7 @@ def test_every_fault_has_its_reason(fault: Fault) -> None:
         assert "not newer" in fault.reason
         return
     assert isinstance(end, Failed)
+    assert end.of_changes == (end.trouble is Trouble.CONTENT and SOA not in fault.phases)
     if end.trouble is Trouble.UNREACHABLE:
         assert end.reason.startswith("the primary closed the connection")
         assert any(each in fault.reason for each in AT_SOCKETS) or fault.whole or fault.name in ("empty-frame",)
@@ -441,4 +442,5 @@ def test_records_outside_are_named() -> None:
     stranger: Record = record("www.example.org.", "A", "192.0.2.1")
     end = converse(inbound(copy), copy, in_turn({AXFR: lambda talk: [talk.whole(stranger)]}))
     assert isinstance(end, Failed)
+    assert not end.of_changes
     assert "www.example.org. lies outside the zone example.com." in end.reason
