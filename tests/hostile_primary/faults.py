@@ -580,7 +580,7 @@ def older_than_it_said(talk: Talk) -> Iterator[Action]:
 @fault(IXFR, AXFR, reason="which is not newer than ours")
 def half_way_round(talk: Talk) -> Iterator[Action]:
     """The transfer is of a serial 2^31 ahead."""
-    jump = soa(talk.apex, (talk.query.ixfr_serial or 0) + _HALF & _MASK)
+    jump = soa(talk.apex, serial_of(talk.copy.versions[0][0]) + _HALF & _MASK)
     yield talk.message([jump, *talk.new[1:], jump])
 
 
