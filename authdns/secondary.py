@@ -1,9 +1,9 @@
 """When a secondary zone is refreshed, from which of its primaries, and when it expires (RFC 1034 §4.3.5, RFC 1996).
 
 A machine without sockets, for all secondary zones together: `poll` gives the attempts that are due, `refreshed`,
-`failed` and `otherwise` are told what came of each, `notified` makes one due at once, `deadline` says when to poll next.
-What an attempt is (SOA, then IXFR or AXFR) it does not know. At most so many are under way at a time, so ten thousand
-zones at a start do not stampede; and jitter keeps them apart afterwards.
+`failed` and `otherwise` are told what came of each, `notified` makes one due at once, `deadline` says when to poll
+next. What an attempt is (SOA, then IXFR or AXFR) it does not know. At most so many are under way at a time, so ten
+thousand zones at a start do not stampede; and jitter keeps them apart afterwards.
 
 The times that it is told are those of a clock that is never set and runs on while the machine sleeps: a clock set back
 prolongs no zone's life.
@@ -121,7 +121,7 @@ class Refresher:
             self._attempt_at(apex, zone, min(zone.due, now))  # not before others that were due earlier
 
     def poll(self, now: float) -> list[Attempt]:
-        """The attempts to make now; each has to end in `refreshed`, `failed` or `otherwise`, unless the zone is removed."""
+        """The attempts to make now; each ends in `refreshed`, `failed` or `otherwise`, unless the zone is removed."""
         found = []
         while self._running < self.at_once and (zone := self._front()) is not None and zone.due <= now:
             _, apex = heapq.heappop(self._due)
