@@ -3,13 +3,15 @@
 # make differential — 100,000 random questions to random zones, to authdns and to BIND, NSD and Knot (takes minutes)
 # make bench — CPU time per query, beside a floor and the peers that are installed; options: make bench BENCH=--help
 # make fuzz  — FUZZ_SECONDS of Atheris or, for the engine's C, libFuzzer with sanitizers for each target (finds and
-#              crashes: build/fuzz), then FUZZ_PACKETS mutated packets over sockets, and as many to engine and executor
+#              crashes: build/fuzz), then FUZZ_PACKETS mutated packets over sockets, and as many to engine and executor,
+#              and FUZZ_CONVERSATIONS with a primary that were changed
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 FUZZ_SECONDS ?= 300
 FUZZ_PACKETS ?= 10000000
+FUZZ_CONVERSATIONS ?= 1000000
 
 .PHONY: run test lint unit peers differential bench fuzz format clean
 
@@ -59,6 +61,7 @@ fuzz: $(VENV)/.dev
 	done
 	$(BIN)/python -m tests.fuzz.packets --packets $(FUZZ_PACKETS)
 	$(BIN)/python -m tests.fuzz.engine --queries $(FUZZ_PACKETS)
+	$(BIN)/python -m tests.fuzz.transfers --conversations $(FUZZ_CONVERSATIONS)
 
 differential: peers $(VENV)/.dev
 	$(BIN)/python -m tests.differential

@@ -1,9 +1,9 @@
 """When a secondary zone is refreshed, from which of its primaries, and when it expires (RFC 1034 §4.3.5, RFC 1996).
 
-A machine without sockets, for all secondary zones together: `poll` gives the attempts that are due, `ended` is told
-what came of each, `notified` makes one due at once, `deadline` says when to poll next. What an attempt is (SOA, then
-IXFR or AXFR) it does not know. At most so many are under way at a time, so ten thousand zones at a start do not
-stampede; and jitter keeps them apart afterwards.
+A machine without sockets, for all secondary zones together: `poll` gives the attempts that are due, `refreshed`,
+`failed` and `otherwise` are told what came of each, `notified` makes one due at once, `deadline` says when to poll
+next. What an attempt is (SOA, then IXFR or AXFR) it does not know. At most so many are under way at a time, so ten
+thousand zones at a start do not stampede; and jitter keeps them apart afterwards.
 
 The times that it is told are those of a clock that is never set and runs on while the machine sleeps: a clock set back
 prolongs no zone's life.
@@ -28,7 +28,7 @@ FIRST_SECONDS, MAX_FIRST_SECONDS = 2.0, 900.0
 # After one in which what came was no zone: it will not be another one a moment later.
 CONTENT_SECONDS, MAX_CONTENT_SECONDS = 30.0, 86_400.0
 NOTIFIED_AFTER_FAILURE = 1.0  # a NOTIFY does not make a failed attempt again before so many seconds are over
-_AT_ONCE = -math.inf
+OVERTAKEN_PER_ZONE, MAX_OVERTAKEN = 3, 100  # entries of a heap that may stay until their turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,10 +122,10 @@ class Refresher:
         elif now - zone.failed_at < NOTIFIED_AFTER_FAILURE:
             self._attempt_at(apex, zone, min(zone.due, zone.failed_at + NOTIFIED_AFTER_FAILURE))
         else:
-            self._attempt_at(apex, zone, _AT_ONCE)
+            self._attempt_at(apex, zone, min(zone.due, now))  # not before others that were due earlier
 
     def poll(self, now: float) -> list[Attempt]:
-        """The attempts to make now; each of them has to end in `ended`, unless the zone is removed."""
+        """The attempts to make now; each ends in `refreshed`, `failed` or `otherwise`, unless the zone is removed."""
         found = []
         while self._running < self.at_once and (zone := self._front()) is not None and zone.due <= now:
             _, apex = heapq.heappop(self._due)
@@ -183,7 +183,7 @@ class Refresher:
         zone.tried = zone.failures = 0
         zone.news = zone.notified
         zone.failed_at = -math.inf
-        self._attempt_at(apex, zone, _AT_ONCE if zone.notified else now + self._sooner(timers.refresh))
+        self._attempt_at(apex, zone, now if zone.notified else now + self._sooner(timers.refresh))
         return left
 
     @staticmethod
@@ -243,7 +243,18 @@ class Refresher:
     def _attempt_at(self, apex: bytes, zone: _Zone, due: float) -> None:
         zone.due = due
         heapq.heappush(self._due, (due, apex))
+        if self._has_too_many(self._due):
+            self._due = [(each.due, apex) for apex, each in self._zones.items() if not each.running]
+            heapq.heapify(self._due)
 
     def _live_until(self, apex: bytes, zone: _Zone, expires: float) -> None:
         zone.expires = expires
         heapq.heappush(self._ages, (expires, apex))
+        if self._has_too_many(self._ages):
+            self._ages = [(each.expires, apex) for apex, each in self._zones.items() if each.expires < math.inf]
+            heapq.heapify(self._ages)
+
+    def _has_too_many(self, heap: list[tuple[float, bytes]]) -> bool:
+        """A refresh every hour leaves 672 entries in the four weeks until its turn, and whoever floods us with NOTIFY
+        has no limit of his own."""
+        return len(heap) > len(self._zones) * (OVERTAKEN_PER_ZONE + 1) + MAX_OVERTAKEN

@@ -32,7 +32,7 @@ from authdns.server.log import log
 from authdns.server.publish import Publisher
 from authdns.server.tls import BadCertificate, ClientContexts, check_peer, reason_of
 from authdns.server.versions import Versions
-from authdns.transfer.inbound import Ask, Changes, Failed, Inbound, Trouble, UpToDate, Whole
+from authdns.transfer.inbound import Ask, Caps, Changes, Failed, Inbound, Trouble, UpToDate, Whole
 from authdns.transfer.policy import Address, plain
 from authdns.wire import name as names
 from authdns.wire.serial import is_newer
@@ -40,7 +40,7 @@ from authdns.wire.tsig import key_text
 from authdns.zone.checks import errors_at, errors_of
 from authdns.zone.delta import Delta, difference
 from authdns.zone.patch import DoesNotFit, caught_up, owners_of
-from authdns.zone.problem import Problems
+from authdns.zone.problem import Problems, Severity, TooManyErrors
 from authdns.zone.records import Record
 from authdns.zone.zone import Zone
 
@@ -51,6 +51,7 @@ TRANSFER_SECONDS = 3600.0  # for all of it
 GRACE_SECONDS, MIN_OCTETS_PER_SECOND = 30.0, 1000
 READ_IN_LOOP_OCTETS = 4096  # a longer message is read in a thread: a few milliseconds for the largest
 TURN_SECONDS = 0.02  # of bringing back zones from the store, before what was brought back is served
+CAPS = Caps()
 LOOK_SECONDS = 30.0  # at the latest: the clock of timers stands still while the machine sleeps
 NOTIFIED_LOG_SECONDS = 1.0
 
@@ -63,8 +64,7 @@ class SecondaryState:
     configured: ConfiguredZone
     served: ServedZone | None = None
     expired: bool = False
-    whole: bool = False  # the next transfer has to be one: what changed did not fit to what we have
-    misfit: bool = False  # and that was found out in this very attempt
+    whole: bool = False  # the next transfer has to be one: what changed was no good, or did not fit to what we have
     foreign: bool = False  # what is served came from a file, whatever its serial says
     loaded_at: float = 0.0
     load_seconds: float = 0.0
@@ -291,7 +291,7 @@ class Secondaries:
             return Failed(Trouble.DISTRUSTED, f"there is no key {key_text(primary.key)} to sign with")
         have = None if state.served is None or state.foreign else _soa_record(state.served.zone)
         source = f"transfer from {primary.endpoint}"
-        machine = Inbound(apex, have, key, lambda: secrets.randbelow(65536), source, whole=state.whole)
+        machine = Inbound(apex, have, key, lambda: secrets.randbelow(65536), source, whole=state.whole, caps=CAPS)
         try:
             async with asyncio.timeout(TRANSFER_SECONDS):
                 step = await self._converse(machine, primary)
@@ -371,8 +371,7 @@ class Secondaries:
                 imaged = state.served is not None and state.served.image is not None
                 served = self._imaging.made(ServedZone(zone), large=imaged)
         except DoesNotFit as error:
-            state.whole = state.misfit = isinstance(step, Changes)
-            return Failed(Trouble.CONTENT, str(error))
+            return Failed(Trouble.CONTENT, str(error), of_changes=isinstance(step, Changes))
         soa = zone.soa
         left = self._refresher.life(soa, step.expire)
         try:
@@ -429,7 +428,7 @@ class Secondaries:
         assert served is not None, "without a version everything is news"
         soa = served.zone.soa
         if answer.serial != soa.serial:
-            reason = f"it has serial {answer.serial}, which is older than ours, {soa.serial}"
+            reason = f"it has serial {answer.serial}, which is not newer than ours, {soa.serial}"
             self._fail(apex, state, primary, Failed(Trouble.REFUSED, reason))
             return
         state.error, state.primary = None, str(primary.endpoint)
@@ -437,6 +436,8 @@ class Secondaries:
         self._counters.incoming("up to date")
         self._worker.submit(self._keep_lease, apex, left)
         log.debug("zone %s/IN: %s has serial %d too", names.zone_text(apex), _about(primary), soa.serial)
+        if left <= 0 and not state.expired:
+            self._expire(apex, state)
         if state.expired and left > 0:
             zone = names.zone_text(apex)
             log.info("zone %s/IN: serial %d is confirmed, and served again", zone, soa.serial, extra=about(apex))
@@ -450,8 +451,8 @@ class Secondaries:
 
     def _fail(self, apex: bytes, state: SecondaryState, primary: Primary, failed: Failed) -> None:
         now = clock.since_boot()
-        if state.misfit:
-            state.misfit = False
+        if failed.of_changes:
+            state.whole = True  # until there is a new version, so this happens once
             self._refresher.otherwise(apex, now)
             then = "asking for all of the zone"
         else:
@@ -509,9 +510,12 @@ class _Pace:
 
 def _whole(step: Whole, before: Zone | None) -> tuple[Zone, Sequence[Delta]]:
     """The zone, and what changed, if that is known and shorter. Raises DoesNotFit."""
-    zone = step.builder.build()
+    try:
+        zone = step.builder.build()
+    except TooManyErrors:
+        zone = None
     if zone is None:
-        raise DoesNotFit(next((str(problem) for problem in step.builder.problems), "the records make no zone"))
+        raise DoesNotFit(next(str(each) for each in step.builder.problems if each.severity is Severity.ERROR))
     _refuse(errors_of(zone))
     follows = before is not None and is_newer(zone.soa.serial, before.soa.serial)
     delta = difference(before, zone, zone.records) if before is not None and follows else None

@@ -16,7 +16,7 @@ from enum import Enum, auto
 from authdns.transfer.reading import Answer, BadMessage, read_answer
 from authdns.wire import name as names
 from authdns.wire.message import EXPIRE, header, opt_record
-from authdns.wire.rdata import parse_soa
+from authdns.wire.rdata import folded, parse_soa
 from authdns.wire.serial import is_newer
 from authdns.wire.tsig import Key, SignedStream, Signer
 from authdns.wire.types import Class, Rcode, Type, rcode_to_text
@@ -85,10 +85,12 @@ class Changes:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """Nothing came of it; `reason` is for a person."""
+    """Nothing came of it; `reason` is for a person. `of_changes`: what was no good is an IXFR, so the same primary may
+    still give all of the zone."""
 
     trouble: Trouble
     reason: str
+    of_changes: bool = False
 
 
 Step = Ask | UpToDate | Whole | Changes | Failed
@@ -141,7 +143,7 @@ class Inbound:
         try:
             return self._receive(message, now)
         except BadMessage as error:
-            return Failed(Trouble.CONTENT, str(error))
+            return Failed(Trouble.CONTENT, str(error), of_changes=self._phase is _Phase.IXFR)
 
     def broken_off(self) -> Failed:
         """The stream has ended before its time."""
@@ -160,6 +162,8 @@ class Inbound:
 
     def _ask(self, phase: _Phase, now: int) -> bytes:
         self._phase = phase
+        self._first = self._sequence = None  # an answer that came to nothing may have begun before
+        self._records = self._idle = 0
         self._ident = self._new_id()
         qtype = Type[phase.name]
         self._question = self._apex + qtype.to_bytes(2, "big") + Class.IN.to_bytes(2, "big")
@@ -209,7 +213,9 @@ class Inbound:
     def _soa(self, answer: Answer, now: int) -> Step:
         found = [r for r in answer.records if r.type == Type.SOA and r.owner.lower() == self._apex]
         if not answer.authoritative or len(found) != 1:
-            lame = "it does not serve the zone" if not found else "it is not authoritative for the zone"
+            if len(found) > 1:
+                raise BadMessage(f"the primary gave {len(found)} SOA records; a zone has one")
+            lame = "it is not authoritative for the zone" if found else "it does not serve the zone"
             return Failed(Trouble.REFUSED, f"the primary gave no SOA: {lame}")
         unsigned = None if self._signed is None else self._signed.end()
         if unsigned is not None:
@@ -264,8 +270,7 @@ class Inbound:
         serial = parse_soa(first.rdata).serial
         if not self._is_news(serial):  # another server behind the same address, say
             raise BadMessage(f"the transfer is of serial {serial}, which is not newer than ours, {self._have_serial}")
-        steps = self._phase is _Phase.IXFR and second.type == Type.SOA
-        if steps and self._have is not None and parse_soa(second.rdata).serial == self._have_serial:
+        if self._phase is _Phase.IXFR and self._have is not None and second.type == Type.SOA:
             return _Differences(self._apex, first, self._have)
         return _Whole(self._apex, first, self._source)
 
@@ -286,8 +291,8 @@ class _Whole:
         """True if they end it. Raises BadMessage."""
         last = records[-1]
         if last.type == Type.SOA and last.owner.lower() == self._apex:
-            if last.rdata != self._first.rdata:
-                raise BadMessage("the transfer ends with another SOA than the one it began with")
+            if not _same_soa(last, self._first):
+                raise BadMessage(_OTHER_END)
             self._ended = True
             records.pop()
         self._add(records)
@@ -300,10 +305,10 @@ class _Whole:
             number += 1
             if rrtype == Type.SOA and number > 1:
                 raise BadMessage("an SOA in the middle of the transfer")
-            folded = owner.lower()
-            if folded != owner:
-                spell(folded, owner)
-            add(folded, rrtype, ttl, rdata, number)
+            lower = owner.lower()
+            if lower != owner:
+                spell(lower, owner)
+            add(lower, rrtype, ttl, rdata, number)
         self._number = number
         if self._problems.errors:
             raise BadMessage(next(str(problem) for problem in self._problems))
@@ -355,10 +360,13 @@ class _Differences:
             self._after = record
             self._serial = serial
         else:
-            self._deltas.append(Delta(self._before, self._after, self._removed, self._added))
+            after = self._after
+            self._deltas.append(Delta(self._before, after, self._removed, self._added))
             self._before = self._after = None
             self._removed, self._added = [], []
-            if serial == self._last_serial == self._serial and record.rdata == self._last.rdata:
+            if self._serial == self._last_serial:
+                if not _same_soa(record, self._last) or not _same_soa(after, self._last):
+                    raise BadMessage(_OTHER_END)
                 self._ended = True
             else:
                 self._begin(record, serial)
@@ -370,6 +378,14 @@ class _Differences:
 
     def result(self, records: int, octets: int, expire: int | None) -> Changes:
         return Changes(tuple(self._deltas), records, octets, expire)
+
+
+_OTHER_END = "the transfer ends with another SOA than the one it began with"
+
+
+def _same_soa(one: Record, other: Record) -> bool:
+    """Compression may have changed the case of the names in them."""
+    return folded(Type.SOA, one.rdata) == folded(Type.SOA, other.rdata)
 
 
 # What the operator of a secondary wants to hear.

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from authdns import store as stores
-from authdns.store import FILE_NAME, Event, Keep, Life, Served, Store, read_events
+from authdns.store import FILE_NAME, Event, Keep, Lease, Life, Served, Store, read_events
 
 APEX = b"\x07example\x03com\0"
 OTHER = b"\x07example\x03net\0"
@@ -113,3 +113,61 @@ def test_events_are_kept_in_their_order_and_bounded(tmp_path: Path) -> None:
     store.close()
     with pytest.raises(FileNotFoundError):
         read_events(tmp_path / "elsewhere", None, 1)
+
+
+# A lease of 1,000 seconds, given in the tenth minute after the machine was started.
+LEASE = Lease(at=1_800_000_000, seconds=1000.0, boot="this", since_boot=600.0)
+
+
+def later(seconds: float, *, clock: float | None = None, boot: str = "this", since_boot: float | None = None) -> Lease:
+    """So many seconds later, by the clocks; `clock` is what the time of day says has passed."""
+    at = LEASE.at + int(seconds if clock is None else clock)
+    return Lease(at, 0.0, boot, LEASE.since_boot + seconds if since_boot is None else since_boot)
+
+
+@pytest.mark.parametrize("seconds", [0, 1, 999.5, 1000, 5000])
+@pytest.mark.parametrize("clock", [0, 10, -3600, -10 * 365 * 86400, 3600, 10 * 365 * 86400])
+def test_while_the_machine_runs_the_time_of_day_does_not_matter_to_a_lease(seconds: float, clock: float) -> None:
+    assert LEASE.left(later(seconds, clock=clock)) == 1000 - seconds
+
+
+@pytest.mark.parametrize(
+    ("clock", "left"),
+    [
+        (0, 1000),
+        (400, 600),
+        (1000, 0),
+        (5000, -4000),
+        (-1, 0),
+        (-3600, 0),
+        (-10 * 365 * 86400, 0),
+        (1 << 33, 1000 - (1 << 33)),
+    ],
+)
+@pytest.mark.parametrize("since_boot", [1.0, 600.0, 100_000.0])
+def test_after_another_start_of_the_machine_a_clock_that_went_back_ends_a_lease(
+    clock: float, left: float, since_boot: float
+) -> None:
+    assert LEASE.left(later(0, clock=clock, boot="other", since_boot=since_boot)) == left
+
+
+def test_where_no_start_of_the_machine_is_known_from_another_only_the_time_of_day_counts() -> None:
+    unknown = Lease(LEASE.at, 1000.0, "", 600.0)
+    assert unknown.left(Lease(LEASE.at + 10, 0.0, "", 600.0)) == 990
+    assert unknown.left(Lease(LEASE.at - 10, 0.0, "", 610.0)) == 0
+
+
+def test_leases_are_kept_and_forgotten(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    assert store.lease(APEX) is None
+    store.keep_lease(APEX, LEASE)
+    store.keep_lease(b"\3net\0", later(5, clock=1 << 33))
+    store.keep_lease(APEX, longer := Lease(LEASE.at, 2000.5, "this", 601.25))
+    store.close()
+    store = Store(tmp_path)
+    assert store.lease(APEX) == longer
+    assert store.lease(b"\3net\0") == later(5, clock=1 << 33)
+    store.forget(APEX)
+    assert store.lease(APEX) is None
+    assert store.lease(b"\3net\0") is not None
+    store.close()

@@ -5,6 +5,8 @@ import base64
 import dns.message
 import dns.name
 import dns.rcode
+import dns.rdataclass
+import dns.rdatatype
 import dns.rdtypes.ANY.TSIG
 import dns.renderer
 import dns.tsig
@@ -13,12 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authdns.wire import name as names
-from authdns.wire.query import Malformed, parse_query
+from authdns.wire.query import Malformed, parse_query, tsig_of_response
 from authdns.wire.tsig import (
     ALGORITHMS,
     FUDGE_SECONDS,
+    MAX_UNSIGNED_MESSAGES,
     Fault,
     Key,
+    SignedStream,
     Signer,
     Tsig,
     TsigError,
@@ -284,3 +288,141 @@ def test_the_secret_is_never_shown() -> None:
     assert repr(SECRET)[2:-1] not in shown
     assert SECRET.hex() not in shown
     assert base64.b64encode(SECRET).decode() not in shown
+
+
+# --- streams (RFC 8945 §5.3.1) ----------------------------------------------------------------------------------------
+
+
+class TheirStream:
+    """The messages of a transfer, signed by dnspython."""
+
+    def __init__(self, request: bytes, by: Key = KEY) -> None:
+        self.by = by
+        tsig = parse_query(request).tsig
+        assert tsig is not None
+        self.request_mac = tsig.mac
+        self.context: dns.tsig.HMACTSig | None = None
+
+    def message(self, number: int, *, sign: bool = True, at: int = NOW, key_name: bytes | None = None) -> bytes:
+        plain = query(b"\3www\7example\3com\0")
+        plain = bytes((0x12, number & 255)) + b"\x84" + plain[3:]
+        if not sign:
+            assert self.context is not None
+            self.context.update(plain)  # type: ignore[no-untyped-call]
+            return plain
+        key = theirs(self.by if key_name is None else Key(key_name, self.by.algorithm, self.by.secret))
+        record = dns.rdtypes.ANY.TSIG.TSIG(  # type: ignore[no-untyped-call]
+            dns.rdataclass.ANY,
+            dns.rdatatype.TSIG,
+            key.algorithm,
+            at,
+            300,
+            b"",
+            int.from_bytes(plain[:2], "big"),
+            0,
+            b"",
+        )
+        rdata, self.context = dns.tsig.sign(plain, key, record, at, self.request_mac, self.context, True)  # type: ignore[no-untyped-call]
+        octets = rdata.to_wire()
+        assert octets is not None
+        owner = key.name.to_wire()
+        assert owner is not None
+        return with_record(plain, owner + b"\0\xfa\0\xff\0\0\0\0" + len(octets).to_bytes(2, "big") + octets)
+
+
+def asked_and_answered(by: Key = KEY) -> tuple[SignedStream, TheirStream]:
+    signer = Signer(by, b"", NOW)
+    request = signer.sign(query(edns=opt()), NOW)
+    return SignedStream(signer), TheirStream(request, by)
+
+
+def taken(stream: SignedStream, wire: bytes, now: int = NOW) -> Fault | None:
+    return stream.take(wire, tsig_of_response(wire), now)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("every", [1, 2, 3, 100])
+def test_a_stream_that_dnspython_signs_is_verified(algorithm: str, every: int) -> None:
+    ours, stream = asked_and_answered(key(algorithm))
+    for number in range(301):
+        assert taken(ours, stream.message(number, sign=number % every == 0)) is None
+        assert (ours.end() is None) == (number % every == 0)
+
+
+def test_the_first_message_of_a_stream_is_signed() -> None:
+    ours, _ = asked_and_answered()
+    found = taken(ours, query())
+    assert found is not None
+    assert found.reason == "it is not signed"
+
+
+def test_a_stream_without_messages_has_no_end() -> None:
+    ours, _ = asked_and_answered()
+    found = ours.end()
+    assert found is not None
+    assert found.reason == "the last message is not signed"
+
+
+def test_so_many_messages_in_a_row_need_no_signature() -> None:
+    ours, stream = asked_and_answered()
+    assert taken(ours, stream.message(0)) is None
+    for _ in range(2):
+        for number in range(MAX_UNSIGNED_MESSAGES):
+            assert taken(ours, stream.message(number, sign=False)) is None
+        assert taken(ours, stream.message(1)) is None
+    for number in range(MAX_UNSIGNED_MESSAGES):
+        assert taken(ours, stream.message(number, sign=False)) is None
+    found = taken(ours, stream.message(1, sign=False))
+    assert found is not None
+    assert found.reason == "more than 99 messages in a row are not signed"
+
+
+@pytest.mark.parametrize("which", range(7))
+@pytest.mark.parametrize("what", ["changed", "left out", "twice", "swapped"])
+def test_whatever_happens_to_a_stream_is_noticed_at_the_next_signature(which: int, what: str) -> None:
+    """Messages 0, 3 and 6 are signed, and 7 is after them."""
+    ours, stream = asked_and_answered()
+    messages = [stream.message(number, sign=number % 3 == 0) for number in range(10)]
+    match what:
+        case "changed":
+            messages[which] = messages[which][:20] + bytes((messages[which][20] ^ 1,)) + messages[which][21:]
+        case "left out":
+            del messages[which]
+        case "twice":
+            messages.insert(which, messages[which])
+        case _:
+            messages[which : which + 2] = [messages[which + 1], messages[which]]
+    found = next((fault for each in messages if (fault := taken(ours, each)) is not None), None)
+    assert found is not None
+    assert found.error is TsigError.BADSIG or (which == 0 and found.reason == "it is not signed")
+
+
+@pytest.mark.parametrize("bit", range(0, 8 * 90, 7))
+def test_no_bit_of_a_further_message_can_be_changed(bit: int) -> None:
+    ours, stream = asked_and_answered()
+    assert taken(ours, stream.message(0)) is None
+    genuine = stream.message(1)
+    wire = bytearray(genuine)
+    wire[(bit >> 3) % len(wire)] ^= 1 << (bit & 7)
+    if bit >> 3 < 2 or wire.lower() == genuine.lower():
+        return  # the id is not covered, the original one is; names of keys and algorithms are in lower case
+    try:
+        tsig = tsig_of_response(bytes(wire))
+    except Malformed:
+        return
+    found = ours.take(bytes(wire), tsig, NOW)
+    assert found is not None or ours.end() is not None
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_times_and_keys_of_each_message_count(number: int) -> None:
+    for changes, error in ({"at": NOW - 301}, TsigError.BADTIME), ({"key_name": b"\5other\0"}, TsigError.BADKEY):
+        ours, stream = asked_and_answered()
+        for place in range(number):
+            assert taken(ours, stream.message(place)) is None
+        found = taken(ours, stream.message(number, **changes))
+        assert found is not None
+        assert found.error is error
+    ours, stream = asked_and_answered()
+    for place in range(number + 1):
+        assert taken(ours, stream.message(place, at=NOW - 300 + place)) is None
