@@ -34,6 +34,7 @@ class EventKeeper(logging.Handler):
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[Event] = deque()
         self._scheduled = False
+        self._finished = False
         log.addHandler(self)
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -46,8 +47,9 @@ class EventKeeper(logging.Handler):
             self._loop.call_soon_threadsafe(self._loop.call_later, FLUSH_SECONDS, self._flush)
 
     def _flush(self) -> None:
-        self._scheduled = False
-        self._worker.submit(self._write)
+        if not self._finished:
+            self._scheduled = False
+            self._worker.submit(self._write)
 
     def _write(self) -> None:
         events = [self._waiting.popleft() for _ in range(len(self._waiting))]
@@ -62,4 +64,5 @@ class EventKeeper(logging.Handler):
     def finish(self) -> None:
         """What is waiting is written; nothing more is taken."""
         log.removeHandler(self)
+        self._finished = True
         self._worker.submit(self._write)

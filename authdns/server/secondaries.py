@@ -294,25 +294,21 @@ class Secondaries:
         machine = Inbound(apex, have, key, lambda: secrets.randbelow(65536), source, whole=state.whole, caps=CAPS)
         try:
             async with asyncio.timeout(TRANSFER_SECONDS):
-                step = await self._converse(machine, primary)
+                return await self._converse(machine, primary)
         except TimeoutError:
             return Failed(Trouble.UNREACHABLE, f"no answer in time ({machine.progress})")
         except (asyncio.IncompleteReadError, ConnectionError):
             return machine.broken_off()
         except OSError as error:
             return Failed(Trouble.UNREACHABLE, _reason(error))
-        if isinstance(step, Failed) and step.trouble is Trouble.CONTENT and machine.asks_for_changes:
-            state.whole = state.misfit = True  # who does IXFR wrongly may do AXFR well
-        return step
 
     async def _converse(self, machine: Inbound, primary: Primary) -> UpToDate | Whole | Changes | Failed:
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 reader, writer = await self._connected(primary)
         except (BadCertificate, ssl.SSLError) as error:
-            return Failed(
-                Trouble.DISTRUSTED, f"TLS: {error if isinstance(error, BadCertificate) else reason_of(error)}"
-            )
+            reason = str(error) if isinstance(error, BadCertificate) else reason_of(error)
+            return Failed(Trouble.DISTRUSTED, f"TLS: {reason}")
         except ConnectionError as error:
             return Failed(Trouble.UNREACHABLE, _reason(error))
         distrust = _distrust(writer, primary)

@@ -155,11 +155,6 @@ class Inbound:
         """How far it got, for a person."""
         return f"{self._phase.name}, {self._records} records, {self._octets} bytes"
 
-    @property
-    def asks_for_changes(self) -> bool:
-        """What was asked for last: not the SOA, and not all of the zone."""
-        return self._phase is _Phase.IXFR
-
     def _ask(self, phase: _Phase, now: int) -> bytes:
         self._phase = phase
         self._first = self._sequence = None  # an answer that came to nothing may have begun before
