@@ -17,7 +17,7 @@ from authdns.zone.zone import Zone
 
 APEX = b"\7example\3com\0"
 SECONDS = 1000.0
-TRIES = 400
+TRIES = 250
 
 
 def version(serial: int) -> Zone:
