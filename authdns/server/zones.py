@@ -77,7 +77,7 @@ class Publisher(Protocol):
 
     def failed(self, apex: bytes, state: ZoneState) -> None: ...
 
-    def last_published(self, apex: bytes) -> Zone | None: ...
+    def last_published(self, apex: bytes, kept: Zone | None) -> Zone | None: ...
 
     def restored(self, apex: bytes, state: ZoneState) -> None: ...
 
@@ -320,9 +320,10 @@ class Zones:
 
     def _restored(self, apex: bytes) -> ServedZone | None:
         """In the worker: what was published last of a zone whose file is broken."""
-        zone = self._publisher.last_published(apex)
-        if zone is None:
-            return None if self._imaging.images is None else self._imaging.images.last(apex)
+        kept = None if self._imaging.images is None else self._imaging.images.last(apex)
+        zone = self._publisher.last_published(apex, None if kept is None else kept.zone)
+        if zone is None or (kept is not None and zone is kept.zone):
+            return kept
         served = ServedZone(zone)
         served.digest = content_digest(zone)
         return self._imaging.made(served, large=True)
@@ -396,9 +397,10 @@ def _next(zone: Zone, before: ServedZone | None, imaging: Imaging, files: FileSe
     served = ServedZone(zone)
     if before is None or before.image is None or not is_large(zone):
         return imaging.made(served, files, problems)
-    delta = difference(before.zone, zone, MAX_CHANGED_RECORDS)
-    if delta is not None and imaging.follow(before, served, (delta,)):
-        return served
+    if is_large(before.zone):  # else nothing is kept of it from which the history could lead to this one
+        delta = difference(before.zone, zone, MAX_CHANGED_RECORDS)
+        if delta is not None and imaging.follow(before, served, (delta,)):
+            return served
     return imaging.made(served, files, problems, large=True)
 
 

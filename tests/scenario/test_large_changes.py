@@ -46,11 +46,14 @@ class Gate:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._allowed = threading.Semaphore(EVER)
         self.waiting = 0
+        self.fails = False
 
         def held_back(zone: ZoneContent) -> memoryview:
             self.waiting += 1
             assert self._allowed.acquire(timeout=10 * SECONDS)
             self.waiting -= 1
+            if self.fails:
+                raise OverflowError("no image")
             return write_image(zone)
 
         monkeypatch.setattr(images_module, "write_image", held_back)
@@ -189,6 +192,25 @@ def test_what_changes_too_much_waits_for_its_image(tmp_path: Path, stack: ExitSt
     serves(server, "www.example.com", "192.0.2.2")
     assert by_engine(server, "q.example.com")
     assert addresses_of(server.endpoint, "q.example.com") == {"192.0.2.2"}
+
+
+@pytest.mark.parametrize("edits", [0, 1, 3])
+def test_what_was_published_before_its_image_was_kept_is_restored(edits: int, tmp_path: Path, gate: Gate) -> None:
+    """From the image that was kept, and the history."""
+    file = write_zone(tmp_path / "zone", 1, "www A 192.0.2.1", *HOSTS)
+    with ExitStack() as stack:
+        server = started(tmp_path, stack, file)
+        gate.fails = True
+        for serial in range(2, 2 + edits):
+            write_zone(file, serial, f"www A 192.0.2.{serial}", *HOSTS)
+            serves(server, "www.example.com", f"192.0.2.{serial}")
+    gate.fails = False
+    file.write_text("broken")
+    with LocalServer(tmp_path / "server", [Zone("example.com", file)], more=NATIVE) as server:
+        serves(server, "www.example.com", f"192.0.2.{1 + edits}")
+        assert serial_of(server) == 1 + edits
+        assert by_engine(server, "h7.example.com")
+        assert by_engine(server, "www.example.com")
 
 
 def test_a_secondary_serves_what_it_transferred_at_once(tmp_path: Path, stack: ExitStack, gate: Gate) -> None:
