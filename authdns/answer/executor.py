@@ -7,8 +7,10 @@ published (`compile_all`), so that a class which cannot be compiled never replac
 
 from typing import Protocol, TypeVar
 
+from authdns.answer.changes import Changes
 from authdns.answer.classes import Position, Substitutions, representatives
 from authdns.answer.compiler import OTHER_KEY, PENDING, Compiler, OpenPlan, Plan, failure
+from authdns.answer.image import Image
 from authdns.wire import name as names
 from authdns.wire.types import Rcode, Type
 from authdns.zone.zone import Zone
@@ -30,11 +32,23 @@ class ServedZone:
     finds it, which never looks at large zones (server/zones.py).
     """
 
-    __slots__ = ("_below", "_compiler", "_moved", "_substitutions", "_with_dnssec", "at", "digest", "image", "zone")
+    __slots__ = (
+        "_below",
+        "_compiler",
+        "_moved",
+        "_substitutions",
+        "_with_dnssec",
+        "at",
+        "changes",
+        "digest",
+        "image",
+        "zone",
+    )
 
     def __init__(self, zone: Zone, dnssec_ok: bool = False) -> None:
         self.zone = zone
-        self.image: object | None = None  # of the zone, for the engine
+        self.image: Image | None = None  # of the zone, for the engine, or of an earlier version without what changed
+        self.changes: Changes | None = None  # of zones whose images are made in the background: what changed
         self.digest: bytes | None = None  # of all records, once somebody has computed it
         self._with_dnssec = None if dnssec_ok or not zone.signed else ServedZone(zone, dnssec_ok=True)
         # Existing name, or one that a DNAME makes exist, or an exception in its class -> its plans; read directly by

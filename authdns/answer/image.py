@@ -7,7 +7,7 @@ each name are in it as well, so that a zone can be read back from its image.
 """
 
 import re
-from collections.abc import ItemsView, Iterable, Iterator, Mapping
+from collections.abc import Collection, ItemsView, Iterable, Iterator, Mapping
 from hashlib import blake2b
 from struct import Struct, pack, unpack
 from typing import Protocol
@@ -61,6 +61,8 @@ class Image(Protocol):
     def after(self, name: bytes | None, most: int) -> list[tuple[bytes, RRsets]]: ...
 
     def names_after(self, name: bytes | None, most: int) -> list[bytes]: ...
+
+    def with_changes(self, names: Collection[bytes]) -> "Image": ...
 
 
 class ImageNames(Mapping[bytes, RRsets]):

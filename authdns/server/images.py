@@ -15,6 +15,7 @@ from dataclasses import replace
 from mmap import MAP_POPULATE, MAP_PRIVATE, PROT_READ, mmap
 from pathlib import Path
 from struct import Struct
+from threading import Lock
 
 import authdns
 from authdns.answer.executor import COMPILE_WHOLE_NAMES, ServedZone
@@ -35,12 +36,13 @@ _CODE = ("wire", "zone", "answer", "answer/native")  # decides what is in an ima
 
 
 class Images:
-    """Used by the worker thread alone. What is kept is in `folder`."""
+    """What is kept is in `folder`. Used by the worker thread and the one that makes images of large zones."""
 
     def __init__(self, engine: NativeEngine, folder: Path) -> None:
         self._engine = engine
         self._folder = folder
         self._maker = _maker()
+        self._writing = Lock()
 
     def make(self, served: ServedZone, files: FileSet, problems: Problems) -> ServedZone:
         """The zone with an image; as it is, with the reason in the log, if there can be none. A large zone is kept for
@@ -60,7 +62,8 @@ class Images:
         try:
             if files.hashes:
                 digest = digest or content_digest(zone)
-                self._keep(zone, octets, digest, files, problems)
+                with self._writing:
+                    self._keep(zone, octets, digest, files, problems)
         except OSError as error:
             log.warning(
                 "zone %s/IN: its image cannot be kept in %s: %s; the next start will take longer",
@@ -113,7 +116,7 @@ class Images:
     def keep_only(self, apexes: set[bytes]) -> None:
         """Removes what belongs to other zones, or was not finished."""
         wanted = {self._path(apex).name for apex in apexes}
-        with suppress(OSError):
+        with self._writing, suppress(OSError):
             for entry in os.scandir(self._folder):
                 if entry.name not in wanted:
                     with suppress(OSError):

@@ -157,9 +157,11 @@ class Publisher:
         except sqlite3.Error as error:
             log.error("cannot write %s: %s; secondaries will need whole transfers", self._store.path, error)
 
-    def last_published(self, apex: bytes) -> Zone | None:
-        """In the worker: the version that was published last, by this process or the one before."""
-        return self._versions.last(apex)
+    def last_published(self, apex: bytes, kept: Zone | None = None) -> Zone | None:
+        """In the worker: the version that was published last, by this process or the one before; `kept` is one that
+        was kept elsewhere."""
+        last = self._versions.last(apex)
+        return self._versions.led_to(kept) if last is None and kept is not None else last
 
     def restored(self, apex: bytes, state: ZoneState) -> None:
         """The file could not be read at the start: the version that was published last is served."""

@@ -363,9 +363,11 @@ class Secondaries:
                 else:
                     assert before is not None, "a change was asked for from what there was"
                     zone, deltas = _changed(before, step), step.deltas
-                # The engine goes on with the image before until there is the next one.
-                imaged = state.served is not None and state.served.image is not None
-                served = self._imaging.made(ServedZone(zone), large=imaged)
+                served, replaced = ServedZone(zone), state.served
+                if replaced is None or not self._imaging.follow(replaced, served, deltas):
+                    # The engine goes on with all of the version before until there is the next image.
+                    imaged = replaced is not None and replaced.image is not None
+                    served = self._imaging.made(served, large=imaged)
         except DoesNotFit as error:
             return Failed(Trouble.CONTENT, str(error), of_changes=isinstance(step, Changes))
         soa = zone.soa

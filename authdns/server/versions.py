@@ -10,6 +10,8 @@ from authdns.server.log import log
 from authdns.store import Keep, Lease, Served, Store
 from authdns.wire import name as names
 from authdns.zone.delta import Delta, applied, decode, encode
+from authdns.zone.patch import patched
+from authdns.zone.problem import Problems
 from authdns.zone.records import build, pack_zone, unpack
 from authdns.zone.zone import Zone
 
@@ -52,6 +54,16 @@ class Versions:
             return False
         deltas = self.store.history(apex, content[0], serial, uncommitted=True)
         return bool(deltas) and sum(map(len, deltas)) < max(MOST_OCTETS_OF_DELTAS, len(content[1]))
+
+    def led_to(self, zone: Zone) -> Zone:
+        """The version that was added last, if the history leads there from this one; else as far as it leads."""
+        try:
+            for delta in self.store.history(zone.apex, zone.soa.serial):
+                zone = patched(zone, decode(delta), Problems(), "the state folder")
+        except (sqlite3.Error, ValueError) as error:
+            apex = names.zone_text(zone.apex)
+            log.error("zone %s/IN: what was published last cannot be restored: %s", apex, error)
+        return zone
 
     def last(self, apex: bytes) -> Zone | None:
         """The version that was added last, by this process or the one before."""

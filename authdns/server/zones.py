@@ -16,16 +16,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
+from authdns.answer.changes import MAX_CHANGED_NAMES
 from authdns.answer.executor import ServedZone
 from authdns.config import Config, ConfigProblem, ConfiguredZone, TransferRule, Where, expand_zones
 from authdns.server.catalogs import Catalogs
 from authdns.server.files import FileSet, list_folder
-from authdns.server.images import Images
+from authdns.server.images import Images, is_large
 from authdns.server.imaging import Imaging, without_collection
 from authdns.server.log import log
 from authdns.server.watch import Watcher
 from authdns.transfer.policy import Rule
 from authdns.wire import name as names
+from authdns.zone.delta import difference
 from authdns.zone.digest import content_digest
 from authdns.zone.problem import Place, Problems, Severity
 from authdns.zone.reader import read_zone
@@ -35,6 +37,7 @@ TURN_SECONDS = 0.02  # of reading small zones; then the worker does what else is
 POLL_SECONDS = 5.0  # the net under lost events
 POLL_SHARE = 0.02  # of a processor, at most: 100,000 files are not looked at every 5 s
 MISSING_SECONDS = 1.0  # some editors rename the old file away before they write the new one
+MAX_CHANGED_RECORDS = 10 * MAX_CHANGED_NAMES  # of a large zone; with more it waits for its image
 FREEZE_RECORDS = 10_000  # a zone so large is moved out of the garbage collector's sight: a pass over it takes long
 
 
@@ -74,7 +77,7 @@ class Publisher(Protocol):
 
     def failed(self, apex: bytes, state: ZoneState) -> None: ...
 
-    def last_published(self, apex: bytes) -> Zone | None: ...
+    def last_published(self, apex: bytes, kept: Zone | None) -> Zone | None: ...
 
     def restored(self, apex: bytes, state: ZoneState) -> None: ...
 
@@ -285,13 +288,10 @@ class Zones:
             if state.configured.is_catalog:
                 self._loaded.append((apex, self._made(state)))
                 continue
-            # The engine goes on with the version before until the image is made. Where there is none, a large zone is
-            # answered by Python until then, which is sooner.
-            imaged = state.served is not None and state.served.image is not None
             found = None
             if self._imaging.images is not None and not state.files.signatures:
                 found = find_zone(state.file, apex, self._imaging.images)
-            loaded = found or load_zone(state.file, apex, self._imaging, large_too=imaged)
+            loaded = found or load_zone(state.file, apex, self._imaging, state)
             files, served, problems, seconds = loaded
             if served is None and state.served is None:
                 served = self._restored(apex)
@@ -320,9 +320,10 @@ class Zones:
 
     def _restored(self, apex: bytes) -> ServedZone | None:
         """In the worker: what was published last of a zone whose file is broken."""
-        zone = self._publisher.last_published(apex)
-        if zone is None:
-            return None if self._imaging.images is None else self._imaging.images.last(apex)
+        kept = None if self._imaging.images is None else self._imaging.images.last(apex)
+        zone = self._publisher.last_published(apex, None if kept is None else kept.zone)
+        if zone is None or (kept is not None and zone is kept.zone):
+            return kept
         served = ServedZone(zone)
         served.digest = content_digest(zone)
         return self._imaging.made(served, large=True)
@@ -371,9 +372,9 @@ def _rules(allowed: Iterable[TransferRule]) -> tuple[Rule, ...]:
     return tuple(Rule(rule.network, rule.why, rule.key, rule.tls) for rule in allowed)
 
 
-def load_zone(path: str, apex: bytes, imaging: Imaging, *, large_too: bool = False) -> Loaded:
-    """Reads, checks and compiles one zone, for the engine if there is one; blocking. Large zones come later, but for
-    `large_too`."""
+def load_zone(path: str, apex: bytes, imaging: Imaging, state: ZoneState | None = None) -> Loaded:
+    """Reads, checks and compiles one zone, for the engine if there is one; blocking. `state` says, when it is read,
+    which version it will replace."""
     begun = time.perf_counter()
     files = FileSet()
     with without_collection():
@@ -382,12 +383,25 @@ def load_zone(path: str, apex: bytes, imaging: Imaging, *, large_too: bool = Fal
             reading = read_zone(path, apex, files.load, int(time.time()))
             problems = reading.problems
             if reading.zone is not None:
-                served = imaging.made(ServedZone(reading.zone), files, problems, large=large_too)
+                served = _next(reading.zone, None if state is None else state.served, imaging, files, problems)
         except Exception as error:  # one zone that we cannot handle must not keep the others from being read
             log.exception("zone %s/IN: reading it failed inside the server", names.zone_text(apex))
             served, problems = None, Problems()
             problems.error(Place(path), f"the server failed on this zone, which is its fault: {error!r}")
     return files, served, problems, time.perf_counter() - begun
+
+
+def _next(zone: Zone, before: ServedZone | None, imaging: Imaging, files: FileSet, problems: Problems) -> ServedZone:
+    """Ready to be published in the place of `before`. A large zone that has an image goes on with it; if it cannot, it
+    is not published before it has the next one. Without one it is answered by Python until then, which is sooner."""
+    served = ServedZone(zone)
+    if before is None or before.image is None or not is_large(zone):
+        return imaging.made(served, files, problems)
+    if is_large(before.zone):  # else nothing is kept of it from which the history could lead to this one
+        delta = difference(before.zone, zone, MAX_CHANGED_RECORDS)
+        if delta is not None and imaging.follow(before, served, (delta,)):
+            return served
+    return imaging.made(served, files, problems, large=True)
 
 
 def find_zone(path: str, apex: bytes, images: Images) -> Loaded | None:

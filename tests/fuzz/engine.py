@@ -14,11 +14,13 @@ import multiprocessing
 import random
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from enum import StrEnum
 from functools import cache
 from ipaddress import ip_network
+from itertools import takewhile
 from typing import NamedTuple
+from zlib import adler32
 
 from authdns.answer.cookies import Cookies
 from authdns.answer.executor import ServedZone, ZoneTable
@@ -30,6 +32,7 @@ from authdns.answer.respond import NANOSECONDS, Chaos, Responder
 from authdns.server.engine import limiter_arguments
 from authdns.wire.address import address_octets
 from authdns.wire.message import EXPIRE
+from authdns.wire.name import ancestors, is_at_or_below
 from authdns.wire.query import HEADER_OCTETS, Query
 from authdns.wire.types import Class, Opcode, Type
 from authdns.zone.zone import RRset
@@ -58,6 +61,7 @@ class Reason(StrEnum):
     CHAOS = "class CH"
     ABSENT = "a zone that is not in the engine"
     DNAME = "the answer holds a DNAME that moves a name"
+    CHANGED = "the name has changed since the image was made"
 
 
 class Transport(NamedTuple):
@@ -102,7 +106,8 @@ A_CLIENT = Client()
 class Pair:
     """The engine and the executor over the same zones. Zones that cannot be served are not in the engine.
 
-    With `limit` they limit responses, and with `secrets` they have cookies."""
+    With `limit` they limit responses, and with `secrets` they have cookies. In each zone the engine must not answer for
+    the names that are in `changed`."""
 
     def __init__(
         self,
@@ -110,12 +115,16 @@ class Pair:
         transports: Iterable[Transport] = TRANSPORTS,
         limit: RateLimit | None = None,
         secrets: Sequence[bytes] = (),
+        changed: Collection[bytes] = (),
     ) -> None:
         self.zones = zones
+        self._changed = changed
         self.cookies = Cookies(secrets) if secrets else None
         self.engine = native.Engine(SEED)
         for apex, served in zones.by_apex.items():
             image = native.Image(write_image(served.zone), SEED, RRset) if isinstance(served, ServedZone) else None
+            if image is not None and changed:
+                image = image.with_changes([name for name in changed if is_at_or_below(name, apex)])
             self.engine.publish(apex, image)
         self.engine.use_secrets(list(secrets) or None)
         limiter = None
@@ -168,9 +177,17 @@ class Pair:
         if not isinstance(zone, ServedZone):
             return Reason.ABSENT
         dnssec_ok = packet[end + 1 : end + 3] == OPT.to_bytes(2, "big") and bool(packet[end + 7] & DO)
+        if any(name in self._changed for name in _down_to(qname, zone.zone.apex)):
+            return Reason.CHANGED
         answer = lookup(zone.zone, qname, qtype, dnssec_ok)
         moves = any(rrset.type == Type.DNAME for owner, rrset in answer.answer if owner not in (b"", qname))
         return Reason.DNAME if moves else None
+
+
+def _down_to(qname: bytes, apex: bytes) -> Iterator[bytes]:
+    """The name itself and those above it that are below the apex."""
+    yield qname
+    yield from takewhile(lambda name: name != apex, ancestors(qname))
 
 
 def _shown(response: bytes | int | Query | None) -> str:
@@ -180,6 +197,14 @@ def _shown(response: bytes | int | Query | None) -> str:
 @cache
 def pair() -> Pair:
     return Pair(table(), secrets=SECRETS)
+
+
+@cache
+def some_names() -> frozenset[bytes]:
+    """Of all zones one in ten, and the apex of every other zone."""
+    zones = [each.zone for each in table().by_apex.values() if isinstance(each, ServedZone)]
+    found = {name for zone in zones for name in zone.names if adler32(name) % 10 == 1}
+    return frozenset(found.union(zone.apex for zone in zones[::2]))
 
 
 class Clients:
@@ -220,7 +245,7 @@ def run(queries: int, seed: int) -> Counter[str]:
     random_ = random.Random(seed)
     source = endless(random_)
     clients = Clients(random_)
-    both = Pair(table(), limit=LIMIT, secrets=SECRETS)
+    both = Pair(table(), limit=LIMIT, secrets=SECRETS, changed=some_names())
     outcomes: Counter[str] = Counter()
     for number in range(queries):
         packet, client = clients.next(next(source))

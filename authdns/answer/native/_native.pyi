@@ -1,3 +1,4 @@
+from collections.abc import Collection
 from typing import TypedDict, final
 
 from authdns.zone.zone import RRset
@@ -38,6 +39,11 @@ class Image:
 
     def names_after(self, name: bytes | None, most: int) -> list[bytes]:
         """The same names alone. Raises KeyError."""
+
+    def with_changes(self, names: Collection[bytes]) -> Image:
+        """The same answers from the same memory, but queries for these names (lower case) and for names below them are
+        declined; of the apex, only those for itself. Names that `self` declines already are not among them unless given
+        again. Raises ValueError."""
 
 @final
 class Engine:

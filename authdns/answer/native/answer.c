@@ -1,7 +1,8 @@
 /* From the octets of a request to those of its response: the ladder of answer/respond.py, on images.
  *
  * No globals, no allocation, no Python. What this file cannot answer it declines: other opcodes than QUERY, TSIG, class
- * CH, transfers, zones that are not in the engine, and names whose answers depend on more than an image holds (DNAME). */
+ * CH, transfers, zones that are not in the engine, names whose answers depend on more than an image holds (DNAME), and
+ * those that have changed since it was made. */
 #include "engine.h"
 
 #include <string.h>
@@ -221,6 +222,22 @@ static const uint8_t *plan_for(const struct image *image, uint32_t table, unsign
         }
     }
     return plan ? image->data + plan : NULL;
+}
+
+/* Whether a name, or one above it and below the apex, has changed since the image was made. The apex is above them all:
+ * what has changed there is not below it. */
+static int is_changed(const struct image *image, const struct name *name, unsigned apex) {
+    unsigned label = 0;
+    do {
+        uint64_t hash = name->hashes[label] | 1, found;
+        uint32_t place = (uint32_t)(hash >> 32) & image->changed_mask;
+        while ((found = image->changed[place]) != 0) { /* at least every other place is free */
+            if (found == hash)
+                return 1; /* or, once in a blue moon, declined without need */
+            place = (place + 1) & image->changed_mask;
+        }
+    } while (++label < apex);
+    return 0;
 }
 
 /* ---- the proof that the next closer name does not exist ---- */
@@ -684,6 +701,10 @@ int locate(struct job *job) {
     if (job->step != LOOK_UP)
         return job->step == REFUSE;
     const struct image *image = job->image;
+    if (__builtin_expect(image->changed != NULL, 0) && is_changed(image, &job->name, job->apex)) {
+        job->step = DECLINE;
+        return 0;
+    }
     uint32_t node = node_at(image, &job->name, 0);
     unsigned tables = NODE_AT;
     if (!node) {

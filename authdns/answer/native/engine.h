@@ -27,7 +27,9 @@ struct image {
     const uint8_t *data;
     size_t octets;
     uint32_t mask; /* slots - 1, a power of two */
+    uint32_t changed_mask;
     struct slot *slots;
+    uint64_t *changed; /* NULL: none. Else hashes, or'ed with 1, of names that are answered from elsewhere; 0: free */
     const uint8_t *apex;
     unsigned apex_octets;
     unsigned apex_labels;
@@ -45,6 +47,9 @@ struct image {
 const char *image_load(struct image *image, const uint8_t *data, size_t octets);
 /* Fills the slots: `mask` + 1 of them, all zero before, more than there are nodes. */
 void image_index(struct image *image, uint64_t seed);
+/* Notes a name that has changed since the image was made. `changed` has `changed_mask` + 1 places, at least twice as many
+ * as names. 0: it is no name in lower case, or not in the zone. */
+int image_change(struct image *image, const uint8_t *name, size_t octets);
 /* The node of a name in lower case that exists, or 0. */
 uint32_t image_find(const struct image *image, const uint8_t *name, unsigned octets);
 /* A checksum against what disks do, not against people. */

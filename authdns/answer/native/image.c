@@ -12,15 +12,15 @@ static int inside(const struct image *image, uint64_t at, uint64_t octets) {
     return at <= image->octets && octets <= image->octets - at;
 }
 
-/* Whether a name of so many octets is at `at`, lower-case, its labels ending where it ends. */
-static int is_name(const struct image *image, uint64_t at, unsigned octets) {
-    if (!octets || octets > MAX_NAME_OCTETS || !inside(image, at, octets))
+/* Whether these octets are a name, lower-case, its labels ending where it ends. */
+static int are_name(const uint8_t *name, size_t octets) {
+    if (!octets || octets > MAX_NAME_OCTETS)
         return 0;
-    unsigned position = 0;
+    size_t position = 0;
     for (;;) {
         if (position >= octets)
             return 0;
-        unsigned length = image->data[at + position];
+        unsigned length = name[position];
         if (length > MAX_LABEL_OCTETS)
             return 0;
         position += length + 1;
@@ -29,10 +29,14 @@ static int is_name(const struct image *image, uint64_t at, unsigned octets) {
     }
     if (position != octets)
         return 0;
-    for (unsigned i = 0; i < octets; i++)
-        if ((unsigned)image->data[at + i] - 'A' < 26u)
+    for (size_t i = 0; i < octets; i++)
+        if ((unsigned)name[i] - 'A' < 26u)
             return 0;
     return 1;
+}
+
+static int is_name(const struct image *image, uint64_t at, unsigned octets) {
+    return inside(image, at, octets) && are_name(image->data + at, octets);
 }
 
 /* Whether `count` offsets of pointers ascend and are all in a body. */
@@ -301,6 +305,18 @@ void image_index(struct image *image, uint64_t seed) {
         __builtin_prefetch(&image->slots[(uint32_t)hashes[i % AHEAD] & image->mask], 1);
         at += get32(image->data + at + NODE_EXTENT);
     }
+}
+
+int image_change(struct image *image, const uint8_t *name, size_t octets) {
+    if (!are_name(name, octets) || !is_suffix(name, (unsigned)octets, image->apex_octets) ||
+        memcmp(name + octets - image->apex_octets, image->apex, image->apex_octets) != 0)
+        return 0;
+    uint64_t hash = hash_name(image->seed, name) | 1;
+    uint32_t place = (uint32_t)(hash >> 32) & image->changed_mask;
+    while (image->changed[place] && image->changed[place] != hash)
+        place = (place + 1) & image->changed_mask;
+    image->changed[place] = hash;
+    return 1;
 }
 
 uint32_t image_find(const struct image *image, const uint8_t *name, unsigned octets) {

@@ -7,12 +7,12 @@
 
 #include "sets.h"
 
-enum { MOST_ZONES = 30, SETS = 4, SLOTS = 64, HEAD = 8 };
+enum { MOST_ZONES = 30, SETS = 5, CHANGED = SETS - 1, SLOTS = 64, HEAD = 8 };
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t octets);
 
-static struct image images[MOST_ZONES];
+static struct image images[MOST_ZONES], changed[MOST_ZONES];
 static unsigned known;
 static struct zone_set *sets[SETS];
 
@@ -35,14 +35,35 @@ static int is_image(const struct dirent *entry) {
     return dot && !strcmp(dot, ".image");
 }
 
-/* All zones; none; all but every third; every third is there, but not in the engine, another third is no more. */
+/* The same image, of which every fifth name has changed since; of every other one the apex as well. */
+static void change(struct image *image, const struct image *base, int apex) {
+    size_t places = 2, at = get32(base->data + IMAGE_FIRST_NODE);
+    while (places < 2 * ((size_t)base->nodes + 1))
+        places *= 2;
+    *image = *base;
+    image->changed_mask = (uint32_t)(places - 1);
+    image->changed = allocated(places * sizeof *image->changed);
+    for (uint32_t i = 0; i < base->nodes; i++) {
+        const uint8_t *node = base->data + at;
+        if (i % 5 == 3)
+            require(image_change(image, node + NODE_NAME, node[NODE_NAME_OCTETS]), "a name of the zone can change");
+        at += get32(node + NODE_EXTENT);
+    }
+    if (apex)
+        require(image_change(image, base->apex, base->apex_octets), "the apex can change");
+}
+
+/* All zones; none; all but every third; every third is there, but not in the engine, another third is no more; all, but
+ * changed. */
 static void make_sets(void) {
+    for (unsigned i = 0; i < known; i++)
+        change(&changed[i], &images[i], i & 1);
     for (unsigned set = 0; set < SETS; set++) {
         sets[set] = no_zones(SLOTS);
         for (unsigned i = 0; i < known; i++) {
             if (set == 1 || (set == 2 && i % 3 == 0))
                 continue;
-            const struct image *found = &images[i];
+            const struct image *found = set == CHANGED ? &changed[i] : &images[i];
             if (set == 3 && i % 3 < 2)
                 found = i % 3 ? NO_IMAGE : NO_ZONE;
             publish(sets[set], &images[i], found);
@@ -111,6 +132,18 @@ static void check_limiter(const struct client *client, const uint8_t *data, size
     }
 }
 
+/* An image with changes answers as without them, or declines. */
+static void check_changes(const struct limits *limits, const struct client *client, const uint8_t *data,
+                          size_t octets) {
+    size_t room = limits->tcp ? MAX_RESPONSE_OCTETS : limits->payload;
+    uint8_t *one = buffer_of(room, 0), *other = buffer_of(room, 1);
+    struct job job;
+    int all = ask_once(sets[0], limits, client, WITHIN, &job, data, octets, one, room);
+    int some = ask_once(sets[CHANGED], limits, client, WITHIN, &job, data, octets, other, room);
+    require(some == DECLINED || some == all, "declined, or as long as before");
+    require(some < 0 || !memcmp(one, other, (size_t)some), "declined, or the same octets as before");
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t octets) {
     static const uint16_t payloads[8] = {512, 513, 600, 1232, 1233, 1400, 4096, 65535};
     static const uint16_t nsid_octets[4] = {0, 4, 7, MAX_NSID_OCTETS};
@@ -134,6 +167,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t octets) {
     check_limiter(&client, data, octets);
     enum limited limited = data[2] >> 4 & 3;
     ask(sets[data[0] % SETS], &limits, &client, limits.tcp ? WITHIN : limited, data + HEAD, octets - HEAD);
+    check_changes(&limits, &client, data + HEAD, octets - HEAD);
     check_cookie(&client, data, octets);
     return 0;
 }

@@ -51,9 +51,13 @@ def imaging(images: Images | None) -> Imaging:
 
 def load(zone_file: Path, images: Images) -> ServedZone:
     """Read, made, kept."""
-    _, served, problems, _ = load_zone(str(zone_file), APEX, imaging(images), large_too=True)
+    return load_with_problems(zone_file, images)[0]
+
+
+def load_with_problems(zone_file: Path, images: Images) -> tuple[ServedZone, Problems]:
+    files, served, problems, _ = load_zone(str(zone_file), APEX, imaging(images))
     assert served is not None, list(problems)
-    return served
+    return images.make(served, files, problems), problems
 
 
 def kept_file(tmp_path: Path) -> Path:
@@ -85,7 +89,7 @@ def test_what_was_kept_is_the_zone(zone_file: Path, images: Images) -> None:
 
 def test_warnings_are_kept_as_well(zone_file: Path, images: Images) -> None:
     zone_file.write_text(HEAD.replace("@ NS NS2\n", ""))  # one name server only
-    _, _, before, _ = load_zone(str(zone_file), APEX, imaging(images), large_too=True)
+    _, before = load_with_problems(zone_file, images)
     found = images.find(APEX, str(zone_file))
     assert found is not None
     assert list(found[2]) == list(before)
