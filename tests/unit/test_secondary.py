@@ -302,7 +302,7 @@ def test_who_says_that_there_is_news_is_asked_first(clock: Clock) -> None:
     assert clock.attempt() == 0
     clock.failed()
     assert clock.attempt() == 1
-    assert clock.failed() == RETRY
+    assert clock.failed() == FIRST_SECONDS
 
 
 def test_a_notify_after_a_failure_waits_a_moment(served: Clock) -> None:
@@ -323,7 +323,7 @@ def test_a_notify_during_an_attempt_that_fails_makes_the_next_one_soon(served: C
     assert served.failed(content=True) == NOTIFIED_AFTER_FAILURE
     served.until_due()
     served.attempt()
-    assert served.failed() == RETRY
+    assert served.failed() == 2 * FIRST_SECONDS
 
 
 def test_a_notify_long_after_a_failure_is_heard_at_once(served: Clock) -> None:
