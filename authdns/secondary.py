@@ -135,6 +135,13 @@ class Refresher:
             found.append(Attempt(apex, zone.primary))
         return found
 
+    def is_crowded(self, now: float) -> bool:
+        """Whether zones that are due wait for a place."""
+        if self._running < self.at_once:
+            return False
+        first = self._front()
+        return first is not None and first.due <= now
+
     def expire(self, now: float) -> list[bytes]:
         """The zones that must not be served any longer, each once."""
         found = []

@@ -10,6 +10,7 @@ import os
 import re
 import time
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import dns.name
@@ -26,9 +27,10 @@ from authdns.wire.tsig import ALGORITHMS, Key
 from authdns.wire.types import Flag, Type
 from authdns.zone.records import Record as WireRecord
 from tests.hostile_primary import FAULTS, Copy, Fault, HostilePrimary
-from tests.hostile_primary.faults import IXFR, reset_after
+from tests.hostile_primary.actions import Action, Wait
+from tests.hostile_primary.faults import AXFR, IXFR, Talk, reset_after
 from tests.hostile_primary.messages import framed, message, name
-from tests.peers import Record, axfr, wait_until
+from tests.peers import Record, axfr, serial_at, wait_until
 from tests.peers.records import of_rrset
 from tests.scenario.tools import SECONDS, LocalServer, memory_of, over_udp, parsed, question
 
@@ -39,6 +41,7 @@ MESSAGE_SECONDS = 2.0
 AGAIN_SECONDS = 5.0
 UNREACHABLE = {"ixfr-without-end"}  # it may go better next time
 MAX_GROWTH = 400 << 20  # octets, of the server and the test that it runs in
+AT_ONCE = 3  # of attempts, where all places are taken
 CUTS = 12  # of each transfer; all of them: tests/unit/transfer/test_inbound.py
 
 
@@ -197,3 +200,30 @@ def test_a_reset_at_a_sample_of_octets(world: World) -> None:
 def test_what_faults_cost_is_bounded(world: World) -> None:
     """The last one: after all the others."""
     assert memory_of_self() - world.octets < MAX_GROWTH
+
+
+def trickle(talk: Talk) -> Iterator[Action]:
+    """A little now and then, for ever."""
+    yield talk.message(talk.new)
+    for number in count():
+        owners = (b"\6%03d%03d" % (number // 1000, i) + talk.apex for i in range(20))
+        yield talk.message([WireRecord(owner, 1, 300, b"\1\2\3\4") for owner in owners])
+        yield Wait(0.1)
+
+
+def test_slow_primaries_do_not_hold_up_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(secondaries, "GRACE_SECONDS", 1.0)
+    fault = Fault("trickle", "", frozenset((IXFR, AXFR)), "", trickle)
+    slow = [Copy(f"slow{number}.example", fault=fault) for number in range(AT_ONCE)]
+    good = Copy("zgood.example")  # due a moment after the others
+    with HostilePrimary(slow) as hostile, HostilePrimary([good]) as primary:
+        zones = [
+            {"zone": copy.zone, "primaries": ["{}:{}".format(*of.address)], "notify-ns": False}
+            for of, copies in ((hostile, slow), (primary, [good]))
+            for copy in copies
+        ]
+        with LocalServer(tmp_path, zones, more={"incoming": {"at-once": AT_ONCE}}) as server:
+            wait_until(
+                lambda: serial_at(server.endpoint, "zgood.example") in (1, 2), "zgood.example is served", SECONDS
+            )
+            server.wait_for_log("too slow while other zones wait")
