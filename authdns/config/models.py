@@ -483,6 +483,9 @@ class IncomingModel(Model):
         Field(strict=True, gt=0, le=100_000, allow_inf_nan=False),
         Expected("megabytes a second, more than 0 and at most 100000"),
     ] = Field(None, description="What all transfers together may receive. Default: as much as comes.")
+    max_records: Annotated[
+        int, Field(strict=True, ge=1, le=1_000_000_000), Expected("a whole number from 1 to 1000000000")
+    ] = Field(10_000_000, description="Of one zone; more is refused. A million take about 400 MB while they come in.")
 
 
 class FileModel(Model):
@@ -559,8 +562,8 @@ class FileModel(Model):
     history: Annotated[HistoryModel, Section("a mapping with `versions`, `days`, `megabytes`, `events`")] = Field(
         HistoryModel(), description="What is kept of past versions, for IXFR, and of events."
     )
-    incoming: Annotated[IncomingModel, Section("a mapping with `at-once`, `megabytes-per-second`")] = Field(
-        IncomingModel(), description="How secondary zones are transferred."
+    incoming: Annotated[IncomingModel, Section("a mapping with `at-once`, `megabytes-per-second`, `max-records`")] = (
+        Field(IncomingModel(), description="How secondary zones are transferred.")
     )
     tcp: Annotated[TcpModel, Section("a mapping with `connections`, `per-client`, `idle-seconds`, `pipelined`")] = (
         Field(TcpModel(), description="Limits of TCP connections.")

@@ -16,7 +16,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from authdns.answer.executor import ServedZone, UnavailableZone, ZoneTable
@@ -103,6 +103,7 @@ class Secondaries:
         self._reading = ThreadPoolExecutor(1, "transfers")
         self._refresher = Refresher(random.SystemRandom().random, config.incoming.at_once)
         self._pace = _Pace(config)
+        self._caps = _caps(config)
         self._contexts = ClientContexts()
         self._to_restore: deque[bytes] = deque()
         self._restored: deque[tuple[bytes, _Kept | None]] = deque()  # from the worker
@@ -114,6 +115,7 @@ class Secondaries:
     def take_over(self, config: Config) -> None:
         self._refresher.at_once = config.incoming.at_once
         self._pace = _Pace(config)
+        self._caps = _caps(config)
 
     def add(self, apex: bytes, configured: ConfiguredZone, served: ServedZone | None = None) -> None:
         """A zone that was not there, or changed: its version in the store is served, its primaries are asked. One that
@@ -292,7 +294,7 @@ class Secondaries:
             return Failed(Trouble.DISTRUSTED, f"there is no key {key_text(primary.key)} to sign with")
         have = None if state.served is None or state.foreign else _soa_record(state.served.zone)
         source = f"transfer from {primary.endpoint}"
-        machine = Inbound(apex, have, key, lambda: secrets.randbelow(65536), source, whole=state.whole, caps=CAPS)
+        machine = Inbound(apex, have, key, _new_id, source, whole=state.whole, caps=self._caps)
         try:
             async with asyncio.timeout(TRANSFER_SECONDS):
                 return await self._converse(machine, primary)
@@ -493,6 +495,14 @@ class _Version(NamedTuple):
     records: int
     octets: int
     expire: int | None
+
+
+def _new_id() -> int:
+    return secrets.randbelow(1 << 16)
+
+
+def _caps(config: Config) -> Caps:
+    return replace(CAPS, records=min(CAPS.records, config.incoming.max_records))
 
 
 class _Pace:

@@ -31,9 +31,10 @@ _ASKING_EXPIRE = EXPIRE.to_bytes(2, "big") + b"\0\0"
 
 @dataclass(frozen=True, slots=True)
 class Caps:
-    """The most that one transfer may have. A zone of ten million records is about 600 MB on the wire."""
+    """The most that one transfer may have. A zone of ten million records is about 600 MB on the wire; whoever has read
+    the configuration says how many there may be."""
 
-    records: int = 20_000_000
+    records: int = 1_000_000_000
     octets: int = 2 << 30
     messages_without_records: int = 16
 

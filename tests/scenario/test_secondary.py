@@ -309,7 +309,7 @@ def test_an_older_serial_is_not_taken(tmp_path: Path, file: Path, primary: Authd
     mark = server.log_mark()
     over_udp(server.endpoint, notify())
     server.wait_for_log(
-        rf"no transfer from 127\.0\.0\.1#{behind.port}: it has serial 3, which is not newer than ours, 5; again in \d+ s",
+        rf"no transfer from 127\.0\.0\.1#{behind.port}: it has serial 3, which is not newer than ours, 5; again in ",
         mark,
     )
     assert addresses_of(server.endpoint, WWW) == {"192.0.2.5"}
