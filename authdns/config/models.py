@@ -224,6 +224,40 @@ class DefaultsModel(PolicyModel):
     """Applies to each zone that does not say otherwise, key by key."""
 
 
+class MemberModel(SharingModel):
+    """How the members of a catalog are served here, as secondary zones."""
+
+    primaries: OptionalPrimaries = Field(
+        None, description="Where they are transferred from. Default: from where the catalog is."
+    )
+    notify_ns: Annotated[StrictBool | None, Expected("true or false")] = Field(
+        None, description="Whether the addresses of the zone's NS names are told about changes, too."
+    )
+    allow_notify: OptionalTransfers = Field(
+        None, description="Who may say that one of them has changed, besides its primaries: as in `allow-transfer`."
+    )
+
+
+class MembersModel(MemberModel):
+    """How the members of a catalog are served here: `defaults` applies, then this, then what a group says, key by
+    key."""
+
+    groups: Annotated[
+        dict[
+            str,
+            Annotated[
+                MemberModel,
+                Section(
+                    "a mapping with `primaries`, `secondaries`, `allow-transfer`, `notify`, `notify-ns`, `allow-notify`"
+                ),
+            ],
+        ],
+        Section("a mapping of names of groups to mappings"),
+    ] = Field(
+        {}, description="What differs for members of a group. Of several groups that a member has, the first one here."
+    )
+
+
 _NO_FILE: dict[str, Any] = {"not": {"required": ["file"]}}
 
 
@@ -239,6 +273,7 @@ class ZoneModel(PolicyModel):
                 {"required": ["folder"], **_NO_FILE},
                 {"required": ["glob"], **_NO_FILE},
             ],
+            "anyOf": [{"required": ["primaries"]}, {"not": {"required": ["members"]}}],
         }
     )
 
@@ -263,6 +298,17 @@ class ZoneModel(PolicyModel):
         None,
         description="Who may say that a secondary zone has changed, besides its primaries: as in `allow-transfer`, but "
         "without `tls`: NOTIFY comes in cleartext.",
+    )
+    members: Annotated[
+        MembersModel | None,
+        Section(
+            "a mapping with `primaries`, `secondaries`, `allow-transfer`, `notify`, `notify-ns`, `allow-notify`, "
+            "`groups`"
+        ),
+    ] = Field(
+        None,
+        description="Makes a secondary zone a catalog (RFC 9432) whose members are served here; how. `{}` is enough. "
+        "`defaults` then applies to the members, not to the catalog.",
     )
     coo: Annotated[StrictStr | None, Expected("the name of a catalog")] = Field(
         None, description="The catalog, here or elsewhere, that may take the zone over (RFC 9432, change of ownership)."
@@ -607,6 +653,12 @@ MAPPINGS: dict[tuple[str, ...], type[Model]] = {
     ("defaults", "allow-transfer", "*"): TransferModel,
     ("zones", "*", "allow-transfer", "*"): TransferModel,
     ("zones", "*", "allow-notify", "*"): TransferModel,
+    ("zones", "*", "members"): MembersModel,
+    ("zones", "*", "members", "allow-transfer", "*"): TransferModel,
+    ("zones", "*", "members", "allow-notify", "*"): TransferModel,
+    ("zones", "*", "members", "groups", "*"): MemberModel,
+    ("zones", "*", "members", "groups", "*", "allow-transfer", "*"): TransferModel,
+    ("zones", "*", "members", "groups", "*", "allow-notify", "*"): TransferModel,
     ("primaries", "*"): PrimaryModel,
     ("primaries", "*", "tls"): TlsClientModel,
     ("incoming",): IncomingModel,

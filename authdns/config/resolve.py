@@ -17,6 +17,8 @@ from authdns.config.models import (
     CatalogModel,
     FileModel,
     KeyModel,
+    MemberModel,
+    MembersModel,
     PolicyModel,
     PrimaryModel,
     SecondaryModel,
@@ -34,6 +36,8 @@ from authdns.config.settings import (
     CookieSettings,
     KeySettings,
     Listing,
+    Members,
+    MemberSettings,
     Primary,
     RateLimitSettings,
     Secondary,
@@ -549,19 +553,22 @@ class _Resolver:
                 node, f"no primary {quoted(text)} in `primaries`{_did_you_mean(text, self.names_of('primaries'))}"
             )
 
-    def notify_rules(self, primaries: Iterable[Primary], model: ZoneModel, node: Node) -> tuple[TransferRule, ...]:
+    def notify_rules(self, primaries: Iterable[Primary], others: Iterable[TransferRule]) -> tuple[TransferRule, ...]:
         """Who may send NOTIFY: the primaries, signed if what they are asked is, and who else is named."""
         rules = [
             TransferRule(parse_network(str(each.endpoint.host)), f"primary {each.name_key}", each.key)
             for each in primaries
         ]
+        return _once([*rules, *others])
+
+    def named_to_notify(self, model: ZoneModel | MemberModel, node: Node) -> tuple[TransferRule, ...]:
         entries = node.find(("allow-notify",))
         allowed = []
         for index, item in enumerate(model.allow_notify or ()):
             if item.tls is not None:
                 self.report(entries.find((index, "tls")), "NOTIFY comes in cleartext; leave `tls` out, and name a key")
             allowed.append(item.model_copy(update={"tls": None}))
-        return _once([*rules, *self.transfer_rules(allowed, entries, f"{node.path}.allow-notify")])
+        return self.transfer_rules(allowed, entries, f"{node.path}.allow-notify")
 
     # -- catalogs ------------------------------------------------------------------------------------------------
 
@@ -647,13 +654,17 @@ class _Resolver:
             made.rules = self.transfer_rules(model.allow_transfer, entries, f"{node.path}.allow-transfer")
         if model.notify is not None:
             made.notify = self.endpoints(model.notify, node.find(("notify",)))
-        if isinstance(model, PolicyModel) and model.notify_ns is not None:
+        if isinstance(model, PolicyModel | MemberModel) and model.notify_ns is not None:
             made.notify_ns = model.notify_ns
         return made
 
     def zone(self, model: ZoneModel, node: Node, default: "_Parts", listing: Listing) -> ZoneEntry | None:
-        policy = self.policy(model, node, default).whole()
-        listing = self.listing(model, node, listing)
+        if model.members is not None:  # what `defaults` allows is for its members: a catalog tells of every zone
+            listing = self.listing(model, node, NOT_LISTED)
+            policy = self.policy(model, node, _Parts(notify_ns=False)).whole()
+        else:
+            listing = self.listing(model, node, listing)
+            policy = self.policy(model, node, default).whole()
         where = self.document.where(node)
         kinds = [key for key in ("zone", "folder", "glob") if getattr(model, key) is not None]
         sources = [key for key in ("file", "primaries") if getattr(model, key) is not None]
@@ -662,6 +673,8 @@ class _Resolver:
             return None
         if model.allow_notify is not None and model.primaries is None:
             self.report(node.find(("allow-notify",)), "only a zone with `primaries` hears of changes by NOTIFY")
+        if model.members is not None and model.primaries is None:
+            self.report(node.find(("members",)), "only a zone with `primaries` is a catalog whose members are served")
         if model.zone is not None:
             try:
                 name = parse_domain(model.zone)
@@ -669,7 +682,7 @@ class _Resolver:
                 self.report(node.find(("zone",)), str(error))
                 return None
             if model.primaries is not None:
-                return self.secondary_zone(name, model, node, policy, listing)
+                return self.secondary_zone(name, model, node, policy, listing, default)
             file = self.whole_path(model.file or "", node.find(("file",)))
             return ZoneEntry(policy, where, zone=name, file=file, listing=listing)
         if model.folder is not None:
@@ -681,15 +694,46 @@ class _Resolver:
         return ZoneEntry(policy, where, glob=pattern, listing=listing)
 
     def secondary_zone(
-        self, name: bytes, model: ZoneModel, node: Node, policy: ZonePolicy, listing: Listing
+        self, name: bytes, model: ZoneModel, node: Node, policy: ZonePolicy, listing: Listing, default: "_Parts"
     ) -> ZoneEntry:
         place = node.find(("primaries",))
         primaries = self.primaries_of(model.primaries or (), place)
         if not model.primaries and not place.broken:
             self.report(place, "expected at least one primary, found an empty list")
-        rules = self.notify_rules(primaries, model, node)
+        rules = self.notify_rules(primaries, self.named_to_notify(model, node))
         where = self.document.where(node)
-        return ZoneEntry(policy, where, zone=name, primaries=primaries, allow_notify=rules, listing=listing)
+        members = None
+        if model.members is not None:
+            members = self.members(model.members, node.find(("members",)), default, primaries)
+        return ZoneEntry(
+            policy, where, zone=name, primaries=primaries, allow_notify=rules, listing=listing, members=members
+        )
+
+    def members(self, model: MembersModel, node: Node, default: "_Parts", primaries: tuple[Primary, ...]) -> Members:
+        """How the members of a catalog are served; `primaries` are the catalog's."""
+        parts = self.policy(model, node, default)
+        others = self.named_to_notify(model, node)
+        primaries = self.primaries_of_members(model, node, primaries)
+        plain = MemberSettings(parts.whole(), primaries, self.notify_rules(primaries, others))
+        groups = []
+        for text, group in model.groups.items():
+            place = node.find(("groups", text))
+            octets = text.encode()
+            if not 0 < len(octets) <= MAX_GROUP_OCTETS:
+                self.report(place, f"expected text of 1 to {MAX_GROUP_OCTETS} octets, found {len(octets)}", at_key=True)
+            policy = self.policy(group, place, parts).whole()
+            theirs = self.primaries_of_members(group, place, primaries)
+            notifying = others if group.allow_notify is None else self.named_to_notify(group, place)
+            groups.append((octets, MemberSettings(policy, theirs, self.notify_rules(theirs, notifying))))
+        return Members(plain, tuple(groups))
+
+    def primaries_of_members(self, model: MemberModel, node: Node, default: tuple[Primary, ...]) -> tuple[Primary, ...]:
+        if model.primaries is None:
+            return default
+        place = node.find(("primaries",))
+        if not model.primaries and not place.broken:
+            self.report(place, "expected at least one primary, found an empty list")
+        return self.primaries_of(model.primaries, place)
 
     def report_zone_kind(self, model: ZoneModel, node: Node, kinds: list[str]) -> None:
         if node.broken:

@@ -4,6 +4,7 @@ All values are immutable. Layers below `server` never see a Config; they are han
 (an Endpoint, a ZonePolicy).
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePath
@@ -108,9 +109,32 @@ class CatalogEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class MemberSettings:
+    """How a member of somebody else's catalog is served here."""
+
+    policy: ZonePolicy
+    primaries: tuple[Primary, ...]
+    allow_notify: tuple[TransferRule, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """How the members of a catalog are served here (RFC 9432); `groups`, by their values, in the order of the file."""
+
+    settings: MemberSettings
+    groups: tuple[tuple[bytes, MemberSettings], ...] = ()
+
+    def of(self, groups: Collection[bytes]) -> MemberSettings:
+        """For a member of these groups: the first one of the file that is among them decides. In a catalog they have no
+        order, and it is not for the catalog to say which of our settings comes first."""
+        return next((settings for group, settings in self.groups if group in groups), self.settings)
+
+
+@dataclass(frozen=True, slots=True)
 class ZoneEntry:
     """One entry of `zones`: a single zone (`zone`, as wire bytes, and `file`), or a `folder`, or a `glob`; or a zone
-    that is transferred from its `primaries`, who may send NOTIFY, as may whoever `allow_notify` names.
+    that is transferred from its `primaries`, who may send NOTIFY, as may whoever `allow_notify` names. `members`: it is
+    a catalog.
 
     Paths are already relative to the configuration file's folder or absolute.
     """
@@ -124,6 +148,7 @@ class ZoneEntry:
     primaries: tuple[Primary, ...] = ()
     allow_notify: tuple[TransferRule, ...] = ()
     listing: Listing = NOT_LISTED
+    members: Members | None = None
 
     @property
     def watched_folder(self) -> str | None:

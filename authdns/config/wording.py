@@ -215,9 +215,12 @@ def _known_keys(location: Location) -> tuple[str, ...]:
 
 
 def _homes(key: str) -> list[str]:
-    """Where in the file `key` would be known."""
-    found = []
+    """Where in the file `key` would be known; what is inside another such place is left out."""
+    found: list[Location] = []
     for pattern, model in MAPPINGS.items():
-        if key in keys_of(model):
-            found.append(f"under `{'.'.join(pattern).replace('.*', '[]')}`" if pattern else "at the top of the file")
-    return found
+        if key in keys_of(model) and not any(outer and pattern[: len(outer)] == outer for outer in found):
+            found.append(pattern)
+    return [
+        f"under `{'.'.join(map(str, pattern)).replace('.*', '[]')}`" if pattern else "at the top of the file"
+        for pattern in found
+    ]

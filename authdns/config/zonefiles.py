@@ -17,6 +17,7 @@ from authdns.config.settings import (
     ZONE_SUFFIX,
     Config,
     Listing,
+    Members,
     Primary,
     TransferRule,
     ZoneEntry,
@@ -37,7 +38,8 @@ _PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789-_")
 class ConfiguredZone:
     """One zone. `name` keeps the spelling (wire bytes), `file` is its zone file, `entry` says where both come from. A
     secondary zone has no file, but `primaries`; `allow_notify` are those and who else may send NOTIFY. Nor has
-    a catalog (`is_catalog`), which is made of what the `listing` of the others says."""
+    a catalog that is made here (`is_catalog`), of what the `listing` of the others says. A secondary zone with
+    `members` is a catalog as well; `catalog` is the one that lists this zone, which stands in no file then."""
 
     name: bytes
     file: str | None
@@ -47,6 +49,13 @@ class ConfiguredZone:
     allow_notify: tuple[TransferRule, ...] = ()
     listing: Listing = NOT_LISTED
     is_catalog: bool = False
+    members: Members | None = None
+    catalog: bytes | None = None
+
+    @property
+    def is_private(self) -> bool:
+        """For those only who may transfer it: it is a catalog."""
+        return self.is_catalog or self.members is not None
 
 
 def expand_zones(
@@ -66,7 +75,14 @@ def expand_zones(
     for entry in config.zones:
         for name, file in _zones_of(entry, list_folder, problems):
             zone = ConfiguredZone(
-                name, file, entry.policy, entry.where, entry.primaries, entry.allow_notify, entry.listing
+                name,
+                file,
+                entry.policy,
+                entry.where,
+                entry.primaries,
+                entry.allow_notify,
+                entry.listing,
+                members=entry.members,
             )
             if (first := found.setdefault(name.lower(), zone)) is not zone:
                 message = (
