@@ -2,8 +2,8 @@
 
 What was last served of each zone, so that a secondary hears of a serial that rose while the server was down, and a
 forgotten serial is noticed across restarts; its records, for a start at which the zone file is broken; its history,
-what changed from version to version, for IXFR; until when a secondary zone may be served; and which zones each catalog
-lists and listed.
+what changed from version to version, for IXFR; until when a secondary zone may be served; which zones each catalog
+made here lists and listed; and which zones are served because a catalog of somebody else lists them.
 
 A commit survives the end of this process at any moment (of the machine too, but for the last moments before it:
 synchronous=NORMAL). One thread writes, and a second connection reads, for another thread. A damaged file is set aside
@@ -13,7 +13,7 @@ and begun anew: everything in it can be found out again.
 import errno
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,6 +64,13 @@ CREATE TABLE IF NOT EXISTS events (
     text TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS events_of ON events (apex, number);
+CREATE TABLE IF NOT EXISTS listed (
+    zone BLOB PRIMARY KEY,
+    catalog BLOB NOT NULL,
+    label BLOB NOT NULL,
+    groups BLOB NOT NULL,
+    coo BLOB
+) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS history_of ON history (apex, number);
 """
 # Of these the file is innocent: no right, no space, locked.
@@ -138,6 +145,15 @@ class Event(NamedTuple):
     at: int
     level: str
     text: str
+
+
+class Listed(NamedTuple):
+    """A zone that is served because `catalog` lists it: as what (zone/catalog.Member)."""
+
+    catalog: bytes
+    label: bytes
+    groups: tuple[bytes, ...]
+    coo: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,6 +326,25 @@ class Store:
                 (catalog, MAX_FORMER),
             )
 
+    def listed(self) -> dict[bytes, Listed]:
+        """The zones that are served because somebody else's catalogs list them."""
+        rows = self._database.execute("SELECT zone, catalog, label, groups, coo FROM listed")
+        return {zone: Listed(catalog, label, _unpack(groups), coo) for zone, catalog, label, groups, coo in rows}
+
+    def record_listed(
+        self, changed: Mapping[bytes, Listed], dropped: Iterable[bytes], forgotten: Iterable[bytes]
+    ) -> None:
+        """Zones that are listed now, or otherwise than before; those that are `dropped` from there; and those whose
+        state must be `forgotten`, listed or not: all of it or nothing."""
+        rows = [(zone, each.catalog, each.label, _pack(each.groups), each.coo) for zone, each in changed.items()]
+        with self.transaction():
+            self._database.executemany(
+                "INSERT OR REPLACE INTO listed (zone, catalog, label, groups, coo) VALUES (?, ?, ?, ?, ?)", rows
+            )
+            self._database.executemany("DELETE FROM listed WHERE zone = ?", [(zone,) for zone in dropped])
+            for zone in forgotten:
+                self.forget(zone)
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All of it or nothing; one inside another belongs to it."""
@@ -344,3 +379,17 @@ def read_events(folder: Path, apex: bytes | None, most: int) -> list[Event]:
     except sqlite3.Error as error:
         raise OSError(f"cannot read {path}: {error}") from error
     return [Event(*row) for row in reversed(rows)]
+
+
+def _pack(groups: Iterable[bytes]) -> bytes:
+    """Texts of at most 255 octets, each behind its length."""
+    return b"".join(bytes((len(group),)) + group for group in groups)
+
+
+def _unpack(octets: bytes) -> tuple[bytes, ...]:
+    found = []
+    while octets:
+        end = 1 + octets[0]
+        found.append(octets[1:end])
+        octets = octets[end:]
+    return tuple(found)

@@ -37,6 +37,7 @@ from authdns.server.imaging import Imaging
 from authdns.server.keys import Keys, read_keys
 from authdns.server.listen import CannotStart, allow_files, open_sockets, open_tls_socket
 from authdns.server.log import fault_log, log
+from authdns.server.members import Members
 from authdns.server.notify import NotifyService
 from authdns.server.publish import Publisher
 from authdns.server.requests import Requests, client, log_distrusted
@@ -49,6 +50,7 @@ from authdns.store import Keep, Store
 from authdns.wire import name as names
 from authdns.wire.query import Query
 from authdns.wire.types import rcode_to_text, type_to_text
+from authdns.zone.zone import Zone
 
 STOP_GRACE_SECONDS = 10.0  # for running transfers after SIGTERM
 # The worker thread reads zones while queries are answered; both need the interpreter. A query waits at most about
@@ -122,8 +124,15 @@ class App:
             lambda: self._keys,
         )
         catalogs = Catalogs(store, self._publisher.last_published)
-        self._zones = Zones(self._config, self._publisher, self._worker, imaging, self._secondaries, catalogs)
+        members = Members(store)
+        self._zones = Zones(self._config, self._publisher, self._worker, imaging, self._secondaries, catalogs, members)
         self._wake = self._zones.wake
+
+        def arrived(catalog: bytes, zone: Zone | None) -> None:
+            members.arrived(catalog, zone)
+            self._wake()
+
+        self._secondaries.arrived = arrived
         self._requests.history = store.history
         self._requests.rules = self._zones.rules
         self._requests.all_rules = lambda: self._zones.all_rules

@@ -85,6 +85,11 @@ class Publisher:
         self._table.publish(apex, served)
         log.debug("zone %s/IN: the engine answers", names.zone_text(apex))
 
+    def begins_anew(self, apex: bytes) -> None:
+        """What is served of it must not be served any longer."""
+        self._table.publish(apex, UnavailableZone("its catalog says that it begins anew: it has to be transferred"))
+        self._notify.forget(apex)
+
     def transferred(self, apex: bytes, served: ServedZone, announce_by: ZonePolicy | None) -> None:
         """A version of a secondary zone, which is in the store already. Our own secondaries are told, if it is new."""
         self._table.publish(apex, served)

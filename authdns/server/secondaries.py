@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from authdns.answer.executor import ServedZone, UnavailableZone, ZoneTable
+from authdns.answer.executor import PrivateZone, ServedZone, UnavailableZone, ZoneTable
 from authdns.config import Config, ConfiguredZone, Primary
 from authdns.secondary import Attempt, Refresher
 from authdns.server import clock
@@ -105,9 +105,12 @@ class Secondaries:
         self._pace = _Pace(config)
         self._caps = _caps(config)
         self._contexts = ClientContexts()
+        # Told of each version of a catalog (`members`) that is served, and with None that none is any more.
+        self.arrived: Callable[[bytes, Zone | None], None] = lambda catalog, zone: None
         self._to_restore: deque[bytes] = deque()
         self._restored: deque[tuple[bytes, _Kept | None]] = deque()  # from the worker
         self._restoring: asyncio.Task[None] | None = None
+        self._to_forget: set[bytes] = set()  # whose rows the worker is about to remove
         self._timer: asyncio.TimerHandle | None = None
 
     # Configuration.
@@ -132,7 +135,9 @@ class Secondaries:
                 self._restoring = self._loop.create_task(self._restore_all())
             return
         others = state.configured.primaries != configured.primaries
-        state.configured = configured
+        was_private, state.configured = state.configured.is_private, configured
+        if state.served is not None and not state.expired and was_private != configured.is_private:
+            self._serve(apex, state, state.served, announce=False)
         if others and apex in self._refresher:
             self._refresher.reconfigure(apex, len(configured.primaries), clock.since_boot())
             self._poll_soon()
@@ -146,7 +151,15 @@ class Secondaries:
             state.task.cancel()
         self._refresher.remove(apex)
         store = self._versions.store
-        self._worker.submit(self._write, store.forget_lease if has_file else store.forget, apex)
+        if has_file:
+            self._worker.submit(self._write, store.forget_lease, apex)
+        else:
+            self._to_forget.add(apex)
+            self._worker.submit(self._forget, apex)
+
+    def _forget(self, apex: bytes) -> None:
+        self._to_forget.discard(apex)
+        self._write(self._versions.store.forget, apex)
 
     def _write(self, change: Callable[[bytes], None], apex: bytes) -> None:
         try:
@@ -176,20 +189,30 @@ class Secondaries:
             apex = self._to_restore.popleft()
             kept = None
             try:
+                if apex in self._to_forget:  # it was removed a moment ago, and is here again: it begins anew
+                    store.forget(apex)
                 lease = store.lease(apex)
                 zone = None if lease is None else self._versions.last_committed(apex)
                 if lease is not None and zone is not None:
                     last = store.served(apex)
                     announced = last is None or last.announced
-                    kept = _Kept(self._imaging.made(ServedZone(zone)), clock.left(lease), announced)
+                    served = self._to_serve(apex, zone)
+                    if not isinstance(served, PrivateZone):
+                        served = self._imaging.made(served)
+                    kept = _Kept(served, clock.left(lease), announced)
             except Exception:
                 log.exception("zone %s/IN: its last version cannot be brought back", names.zone_text(apex))
             self._restored.append((apex, kept))
 
+    def _to_serve(self, apex: bytes, zone: Zone) -> ServedZone:
+        """A catalog is for those only who may transfer it."""
+        state = self.states.get(apex)
+        return PrivateZone(zone) if state is not None and state.configured.is_private else ServedZone(zone)
+
     def _begin(self, apex: bytes, kept: "_Kept | None") -> None:
         state = self.states.get(apex)
-        if state is None:
-            return  # removed meanwhile
+        if state is None or apex in self._refresher:
+            return  # removed meanwhile, and perhaps come again
         now = clock.since_boot()
         primaries = len(state.configured.primaries)
         if kept is None:
@@ -249,6 +272,8 @@ class Secondaries:
 
     def _expire(self, apex: bytes, state: SecondaryState) -> None:
         state.expired = True
+        if state.configured.is_private:
+            self.arrived(apex, None)
         why = "" if state.error is None else f"; the last error: {state.error}"
         self._table.publish(apex, UnavailableZone("it has expired: no primary has confirmed it for too long"))
         log.error(
@@ -370,8 +395,10 @@ class Secondaries:
                 else:
                     assert before is not None, "a change was asked for from what there was"
                     zone, deltas = _changed(before, step), step.deltas
-                served, replaced = ServedZone(zone), state.served
-                if replaced is None or not self._imaging.follow(replaced, served, deltas):
+                served, replaced = self._to_serve(apex, zone), state.served
+                if isinstance(served, PrivateZone):
+                    pass  # there is nothing to compile
+                elif replaced is None or not self._imaging.follow(replaced, served, deltas):
                     # The engine goes on with all of the version before until there is the next image.
                     imaged = replaced is not None and replaced.image is not None
                     served = self._imaging.made(served, large=imaged)
@@ -417,7 +444,13 @@ class Secondaries:
 
     def _serve(self, apex: bytes, state: SecondaryState, served: ServedZone, *, announce: bool) -> None:
         state.expired = False
+        if isinstance(served, PrivateZone) != state.configured.is_private:  # it was configured otherwise meanwhile
+            served = PrivateZone(served.zone) if state.configured.is_private else ServedZone(served.zone)
+            state.served = served
         self._publisher.transferred(apex, served, state.configured.policy if announce else None)
+        if isinstance(served, PrivateZone):
+            self.arrived(apex, served.zone)
+            return  # the engine must not answer for it
 
         def imaged(made: ServedZone) -> None:
             if state.served is served and self.states.get(apex) is state:

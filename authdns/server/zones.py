@@ -24,6 +24,7 @@ from authdns.server.files import FileSet, list_folder
 from authdns.server.images import Images, is_large
 from authdns.server.imaging import Imaging, without_collection
 from authdns.server.log import log
+from authdns.server.members import Members
 from authdns.server.watch import Watcher
 from authdns.transfer.policy import Rule
 from authdns.wire import name as names
@@ -42,6 +43,7 @@ FREEZE_RECORDS = 10_000  # a zone so large is moved out of the garbage collector
 
 
 Result = TypeVar("Result")
+Item = TypeVar("Item")
 # What was read; the zone, which is one of an earlier time if there are errors, or None; problems; seconds.
 Loaded = tuple[FileSet, ServedZone | None, Problems, float]
 
@@ -83,6 +85,8 @@ class Publisher(Protocol):
 
     def withdrawn(self, apex: bytes) -> None: ...
 
+    def begins_anew(self, apex: bytes) -> None: ...
+
 
 class Secondaries(Protocol):
     """The zones that come from elsewhere: see secondaries.py."""
@@ -103,16 +107,20 @@ class Zones:
         imaging: Imaging,
         secondaries: Secondaries,
         catalogs: Catalogs,
+        members: Members,
     ) -> None:
         self.config = config
         self._imaging = imaging
         self._secondaries = secondaries
         self._catalogs = catalogs
-        self.configured: dict[bytes, ConfiguredZone] = {}
+        self._members = members
+        self.configured: dict[bytes, ConfiguredZone] = {}  # with the members of others' catalogs
         self.states: dict[bytes, ZoneState] = {}  # of those that have a file, and of catalogs
         self.rules: dict[bytes, tuple[Rule, ...]] = {}  # who may transfer each zone
         self.notify_rules: dict[bytes, tuple[Rule, ...]] = {}  # who may send NOTIFY, of each secondary zone
         self.all_rules: tuple[Rule, ...] = ()  # each network with each key once
+        self._made_rules: dict[int, tuple[tuple[TransferRule, ...], tuple[Rule, ...]]] = {}  # in this pass, by id
+        self._handed_over: list[bytes] = []  # secondary zones that are in no file any more, but in a catalog
         self._publisher = publisher
         self._worker = worker
         self._loop = asyncio.get_running_loop()
@@ -155,25 +163,43 @@ class Zones:
         configured, problems = await self._in_worker(self._expand)
         self._report(problems)
         before = dict(self.rules)
+        self._made_rules.clear()
         self._drop_missing(configured)
-        for apex, zone in configured.items():
-            if zone != self.configured.get(apex):
-                self._take_in(apex, zone)
+        changed = ((apex, zone) for apex, zone in configured.items() if zone != self.configured.get(apex))
+        await _in_turns(changed, lambda each: self._take_in(*each))
+        await self._look_at_members(agreed=everything)
         if self.rules != before:
-            of_all = (rule for rules in self.rules.values() for rule in rules)
+            different = {id(rules): rules for rules in self.rules.values()}  # many zones share theirs
+            of_all = (rule for rules in different.values() for rule in rules)
             self.all_rules = tuple({(rule.network, rule.key): rule for rule in of_all}.values())
         await self._in_worker(self._watch)
         return await self._in_worker(lambda: self._stale(everything))
+
+    async def _look_at_members(self, *, agreed: bool) -> None:
+        """What others' catalogs list is served. `agreed`: most of it may be gone."""
+        steps = await self._in_worker(lambda: self._members.look(self.configured, agreed=agreed))
+        await _in_turns(steps.withdrawn, self._withdraw)
+        await _in_turns(steps.reset, self._forget)
+        await _in_turns(steps.configured.items(), lambda each: self._take_in(*each))
+        for apex in self._handed_over:
+            if apex not in self.configured:
+                self._withdraw(apex)
+        self._handed_over.clear()
+
+    def _forget(self, apex: bytes) -> None:
+        """All state of a secondary zone; it is about to be taken in."""
+        self._publisher.begins_anew(apex)
+        self._secondaries.remove(apex)
 
     def _take_in(self, apex: bytes, zone: ConfiguredZone) -> None:
         """A zone that is new, or configured otherwise."""
         if apex not in self.configured:
             self._publisher.coming(apex)
         self.configured[apex] = zone
-        self.rules[apex] = _rules(zone.policy.allow_transfer)
+        self.rules[apex] = self._rules(zone.policy.allow_transfer)
         if zone.file is None and not zone.is_catalog:
             before = self.states.pop(apex, None)
-            self.notify_rules[apex] = _rules(zone.allow_notify)
+            self.notify_rules[apex] = self._rules(zone.allow_notify)
             self._secondaries.add(apex, zone, None if before is None else before.served)
             return
         if self.notify_rules.pop(apex, None) is not None:
@@ -184,6 +210,14 @@ class Zones:
             self._catalogs.forget(apex)
         else:
             state.configured = zone
+
+    def _rules(self, allowed: tuple[TransferRule, ...]) -> tuple[Rule, ...]:
+        """As the policy wants them. The zones of an entry, and the members of a catalog, have the same ones."""
+        _, rules = self._made_rules.get(id(allowed), (None, None))
+        if rules is None:
+            rules = tuple(Rule(rule.network, rule.why, rule.key, rule.tls) for rule in allowed)
+            self._made_rules[id(allowed)] = allowed, rules
+        return rules
 
     async def load(self, apexes: Iterable[bytes]) -> None:
         """Reads these zones, one after the other."""
@@ -236,7 +270,7 @@ class Zones:
         left (a mount that went away, a typo in a pattern), then that is what is missing, and every zone goes on."""
         now = self._loop.time()
         for apex in list(self.configured):
-            if apex in configured:
+            if apex in configured or self.configured[apex].catalog is not None:
                 self._missing_since.pop(apex, None)
             elif not self._complete:
                 continue
@@ -244,12 +278,23 @@ class Zones:
                 self._missing_since[apex] = now
                 self._loop.call_later(MISSING_SECONDS * 1.1, self.wake)
             elif now - self._missing_since[apex] >= MISSING_SECONDS:
-                del self._missing_since[apex], self.configured[apex], self.rules[apex]
-                self.states.pop(apex, None)
-                self._catalogs.forget(apex)
-                if self.notify_rules.pop(apex, None) is not None:
-                    self._secondaries.remove(apex)
-                self._publisher.withdrawn(apex)
+                del self._missing_since[apex]
+                if self.configured[apex].primaries and self._members.lists(apex):
+                    del self.configured[apex]
+                    self._handed_over.append(apex)
+                else:
+                    self._withdraw(apex)
+
+    def _withdraw(self, apex: bytes) -> None:
+        """It is no longer served, and nothing is kept of it."""
+        self.configured.pop(apex, None)
+        if self.rules.pop(apex, None) is None:
+            return  # it went while the server was down
+        self.states.pop(apex, None)
+        self._catalogs.forget(apex)
+        if self.notify_rules.pop(apex, None) is not None:
+            self._secondaries.remove(apex)
+        self._publisher.withdrawn(apex)
 
     def _stale(self, everything: bool) -> list[bytes]:
         """The zones to read, small files first: a huge one does not keep the others waiting. Catalogs last: who hears
@@ -368,8 +413,14 @@ class Zones:
         self.watcher.stop()
 
 
-def _rules(allowed: Iterable[TransferRule]) -> tuple[Rule, ...]:
-    return tuple(Rule(rule.network, rule.why, rule.key, rule.tls) for rule in allowed)
+async def _in_turns(items: Iterable[Item], do: Callable[[Item], object]) -> None:
+    """Each of them, but for no longer than TURN_SECONDS at a time: there may be very many."""
+    begun = time.perf_counter()
+    for item in items:
+        do(item)
+        if time.perf_counter() - begun > TURN_SECONDS:
+            await asyncio.sleep(0)
+            begun = time.perf_counter()
 
 
 def load_zone(path: str, apex: bytes, imaging: Imaging, state: ZoneState | None = None) -> Loaded:

@@ -220,7 +220,7 @@ def decisions(
         elif now.catalog == catalog.apex and now.member is not None:
             if member != now.member:
                 found.append(_changed(catalog.apex, member, now.member))
-        else:
+        elif now.catalog is None or member.coo != now.catalog:  # else it was handed over, and is about to leave here
             found.append(_claimed(catalog.apex, member, now, catalogs))
     return found
 
