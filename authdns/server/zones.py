@@ -279,7 +279,7 @@ class Zones:
                 self._loop.call_later(MISSING_SECONDS * 1.1, self.wake)
             elif now - self._missing_since[apex] >= MISSING_SECONDS:
                 del self._missing_since[apex]
-                if self.configured[apex].primaries and self._members.lists(apex):
+                if not self.configured[apex].is_catalog and self._members.lists(apex):
                     del self.configured[apex]
                     self._handed_over.append(apex)
                 else:
