@@ -1,5 +1,5 @@
-"""BIND, Knot and PowerDNS configure themselves by a catalog that authdns makes: members come, change, begin anew, move
-and go."""
+"""BIND, Knot and PowerDNS configure themselves by a catalog that authdns makes, and authdns by one that they make:
+members come, change, begin anew, move and go."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from tests.peers import wait_until as until
 
 pytestmark = pytest.mark.only_authdns
 ARRIVAL_SECONDS = 30.0
-CONSUMERS = [
+PEERS = [
     pytest.param(Bind, marks=requires("bind")),
     pytest.param(Knot, marks=requires("knot")),
     pytest.param(Pdns, marks=requires("pdns")),
 ]
-SIGNING_CONSUMERS = CONSUMERS[:2]  # PowerDNS signs what it asks of members only once each of them was told to
-COO_CONSUMERS = [CONSUMERS[0], CONSUMERS[2]]  # Knot 3.2 knows none
+SIGNING_CONSUMERS = PEERS[:2]  # PowerDNS signs what it asks of members only once each of them was told to
+COO_CONSUMERS = [PEERS[0], PEERS[2]]  # Knot 3.2 knows none
 KEY = TsigKey("catalog.key", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")
 FLEET = "fleet.example"
 OTHER = "other.example"
@@ -116,7 +116,7 @@ def can_be_transferred(server: NameServer, zone: str) -> bool:
     return not isinstance(copied(server, zone), str)
 
 
-@pytest.mark.parametrize("kind", CONSUMERS)
+@pytest.mark.parametrize("kind", PEERS)
 def test_members_come_change_and_go(kind: type[NameServer], tmp_path: Path, stack: ExitStack) -> None:
     fleet = Fleet(tmp_path, stack, kind)
     fleet.arrives("a.example")
@@ -133,7 +133,7 @@ def test_members_come_change_and_go(kind: type[NameServer], tmp_path: Path, stac
     fleet.catalogs_arrive()
 
 
-@pytest.mark.parametrize("kind", CONSUMERS)
+@pytest.mark.parametrize("kind", PEERS)
 def test_a_zone_that_was_removed_and_comes_back_begins_anew(
     kind: type[NameServer], tmp_path: Path, stack: ExitStack
 ) -> None:
@@ -190,7 +190,7 @@ def test_a_zone_is_handed_over_to_another_catalog(kind: type[NameServer], tmp_pa
     fleet.arrives("b.example")
 
 
-@pytest.mark.parametrize("kind", CONSUMERS)
+@pytest.mark.parametrize("kind", PEERS)
 def test_a_zone_moves_by_leaving_first(kind: type[NameServer], tmp_path: Path, stack: ExitStack) -> None:
     """RFC 9432 section 5.5, for secondaries that know no `coo`."""
     fleet = Fleet(tmp_path, stack, kind)
@@ -200,3 +200,111 @@ def test_a_zone_moves_by_leaving_first(kind: type[NameServer], tmp_path: Path, s
     fleet.reconfigure(catalog=OTHER)
     fleet.arrives("a.example")
     fleet.arrives("b.example")
+
+
+# The other way round.
+
+
+class Produced:
+    """A peer with a catalog of its zones, and an authdns that knows nothing but the catalog. BIND 9.18 makes none:
+    what it serves is written here."""
+
+    def __init__(self, folder: Path, stack: ExitStack, kind: type[NameServer], *, key: TsigKey | None = None) -> None:
+        self.folder, self.key = folder, key
+        self.endpoint = Endpoint("127.0.0.1", free_port())
+        self.serial = 0
+        self.members: dict[str, Zone] = {}
+        self.enter("a.example")
+        self.enter("b.example", "europe")
+        self.peer = stack.enter_context(kind(folder / "peer", self._zones()))
+        members = {"notify-ns": False, "groups": {"europe": {"allow-transfer": "127.0.0.1"}}}
+        main: dict[str, Any] = {"address": str(self.peer.endpoint)}
+        more: dict[str, Any] = {"primaries": {"main": main}}
+        if key is not None:
+            main["key"] = key.name
+            more["keys"] = {key.name: {"secret": key.secret}}
+        entry = {"zone": FLEET, "primaries": "main", "members": members}
+        served = Authdns(folder / "authdns", [entry], port=self.endpoint.port, more=more)
+        self.authdns = stack.enter_context(served)
+
+    def enter(self, zone: str, group: str | None = None, serial: int = 1, more: str = "") -> None:
+        file = write(self.folder / f"{zone}.zone", EXAMPLE_COM, zone, serial, more)
+        self.members[zone] = Zone(zone, file, notify=(self.endpoint,), key=self.key, catalog=FLEET, group=group)
+
+    def _zones(self) -> list[Zone]:
+        self.serial += 1
+        lines = [f"@ 0 IN SOA invalid. invalid. {self.serial} 3600 600 86400 0", "@ 0 IN NS invalid."]
+        lines.append('version 0 IN TXT "2"')
+        for zone in self.members.values():
+            node = f"{zone.name.replace('.', '-')}.zones"
+            lines.append(f"{node} 0 IN PTR {zone.name}.")
+            lines += [f'group.{node} 0 IN TXT "{zone.group}"'] if zone.group else []
+        file = self.folder / "fleet.zone"
+        file.write_text("\n".join(lines) + "\n")
+        catalog = Zone(FLEET, file, notify=(self.endpoint,), key=self.key, makes_catalog=True)
+        return [*self.members.values(), catalog]
+
+    def _changed(self) -> None:
+        self.peer.zones = tuple(self._zones())
+        self.peer.write_configuration()
+        self.peer.reload()
+
+    def add(self, zone: str, group: str | None = None, serial: int = 1, more: str = "") -> None:
+        self.enter(zone, group, serial, more)
+        self._changed()
+
+    def remove(self, zone: str) -> None:
+        del self.members[zone]
+        self._changed()
+
+    def arrives(self, zone: str, serial: int = 1) -> None:
+        self.authdns.wait_until_serving(zone, serial, seconds=ARRIVAL_SECONDS)
+
+    def vanishes(self, zone: str) -> None:
+        until(
+            lambda: serial_at(self.authdns.endpoint, zone) is None,
+            f"authdns no longer serves {zone}\n{self.authdns.log_tail()}",
+            ARRIVAL_SECONDS,
+        )
+
+
+@pytest.mark.parametrize("key", [None, KEY], ids=["unsigned", "signed"])
+@pytest.mark.parametrize("kind", PEERS)
+def test_authdns_follows_the_catalog_of_a_peer(
+    kind: type[NameServer], key: TsigKey | None, tmp_path: Path, stack: ExitStack
+) -> None:
+    produced = Produced(tmp_path, stack, kind, key=key)
+    produced.arrives("a.example")
+    produced.arrives("b.example")
+    assert axfr(produced.authdns.endpoint, "b.example") == axfr(produced.peer.endpoint, "b.example", key)
+    assert not can_be_transferred(produced.authdns, "a.example"), "it is in no group"
+    produced.add("c.example")
+    produced.arrives("c.example")
+    produced.add("c.example", None, 2, "added IN A 192.0.2.7\n")
+    produced.arrives("c.example", 2)
+    produced.remove("b.example")
+    produced.vanishes("b.example")
+    produced.enter("d.example")  # PowerDNS 4.7 makes no new version if nothing but a group has changed
+    produced.add("a.example", "europe")
+    until(lambda: can_be_transferred(produced.authdns, "a.example"), "it is in the group", ARRIVAL_SECONDS)
+    produced.arrives("c.example", 2)
+
+
+@pytest.mark.parametrize("kind", PEERS)
+def test_authdns_goes_on_without_the_peer_and_begins_anew_when_it_says_so(
+    kind: type[NameServer], tmp_path: Path, stack: ExitStack
+) -> None:
+    """A zone that was removed and comes back with a lower serial; before, the peer was away, and authdns restarted."""
+    produced = Produced(tmp_path, stack, kind)
+    produced.add("c.example", None, 7)
+    produced.arrives("c.example", 7)
+    produced.peer.stop()
+    produced.authdns.stop()
+    produced.authdns.start()
+    produced.arrives("c.example", 7)
+    produced.peer.start()
+    produced.remove("c.example")
+    produced.vanishes("c.example")
+    produced.add("c.example", None, 3)
+    produced.arrives("c.example", 3)
+    produced.arrives("a.example")

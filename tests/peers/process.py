@@ -76,6 +76,9 @@ class Zone:
 
     With `groups`, even with none, it is a catalog, and BIND, Knot and PowerDNS transfer the zones that it lists from
     `primary` too. Knot lets nobody transfer those of its `groups`, so that a test can tell; the others know no groups.
+
+    With `makes_catalog`, Knot and PowerDNS make a catalog of the zones whose `catalog` it is, with their `group`; of
+    its file PowerDNS takes SOA and NS, and Knot nothing. BIND makes none, and serves what is in the file.
     """
 
     name: str  # without the final dot
@@ -85,6 +88,9 @@ class Zone:
     key: TsigKey | None = None
     groups: tuple[str, ...] | None = None
     tls: OverTls | None = None
+    makes_catalog: bool = False
+    catalog: str | None = None
+    group: str | None = None
 
     def __post_init__(self) -> None:
         if (self.file is None) == (self.primary is None):
@@ -220,7 +226,7 @@ class NameServer(ABC):
         try:
             self.wait_until_answering(seconds)
             for zone in self.zones:
-                if zone.file is not None:
+                if zone.file is not None and not zone.makes_catalog:  # Knot hides it from those who may not transfer it
                     self.wait_until_serving(zone.name, seconds=seconds)
         except BaseException:
             self.stop()

@@ -10,6 +10,7 @@ answers it with the whole zone.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import subprocess
 from collections.abc import Sequence
@@ -287,6 +288,8 @@ template:
             if zone.groups is not None:
                 templates = ", ".join((f"member-of-{zone.name}", *zone.groups))
                 lines += ["    catalog-role: interpret", f"    catalog-template: [{templates}]"]
+        elif zone.makes_catalog:
+            lines += ["    catalog-role: generate", f"    acl: [transfer{with_key}]"]
         else:
             lines += [
                 f'    file: "{zone.file}"',
@@ -294,6 +297,9 @@ template:
                 "    journal-content: changes",
                 f"    acl: [transfer{with_key}]",
             ]
+            if zone.catalog is not None:
+                lines += ["    catalog-role: member", f"    catalog-zone: {zone.catalog}"]
+                lines += [f"    catalog-group: {zone.group}"] if zone.group else []
         return "\n".join(lines)
 
     def command(self) -> list[str]:
@@ -348,6 +354,7 @@ class Pdns(NameServer):
         (self.folder / "pdns.conf").write_text("\n".join(lines) + "\n")
         if not self._database.exists():
             self._create_database()
+        self._enter_zones()
         self._read_files()
 
     @property
@@ -363,15 +370,37 @@ class Pdns(NameServer):
                     "INSERT INTO tsigkeys (name, algorithm, secret) VALUES (lower(?), ?, ?)",
                     (key.name, key.algorithm, key.secret),
                 )
-            for number, zone in enumerate(self.zones, 1):
-                kind = "MASTER" if zone.primary is None else "SLAVE" if zone.groups is None else "CONSUMER"
-                row = (number, zone.name.lower().rstrip("."), kind)
-                primary = str(zone.primary) if zone.primary else None
-                database.execute("INSERT INTO domains (id, name, type, master) VALUES (?, ?, ?, ?)", (*row, primary))
-                database.executemany(
-                    "INSERT INTO domainmetadata (domain_id, kind, content) VALUES (?, ?, ?)",
-                    [(number, kind, content) for kind, content in self._metadata(zone)],
+
+    def _enter_zones(self) -> None:
+        """Those that are new; and those that are no more go. Which catalog has a zone is as it is now."""
+        with closing(sqlite3.connect(self._database, timeout=10)) as database, database:
+            known = {name: number for number, name in database.execute("SELECT id, name FROM domains")}
+            for zone in self.zones:
+                name = zone.name.lower().rstrip(".")
+                number = known.pop(name, None)
+                if number is None:
+                    primary = str(zone.primary) if zone.primary else None
+                    row = (name, self._kind(zone), primary)
+                    entered = database.execute("INSERT INTO domains (name, type, master) VALUES (?, ?, ?)", row)
+                    number = entered.lastrowid
+                    database.executemany(
+                        "INSERT INTO domainmetadata (domain_id, kind, content) VALUES (?, ?, ?)",
+                        [(number, kind, content) for kind, content in self._metadata(zone)],
+                    )
+                options = json.dumps({"producer": {"group": [zone.group]}}) if zone.group else ""
+                database.execute(
+                    "UPDATE domains SET catalog = ?, options = ? WHERE id = ?", (zone.catalog, options, number)
                 )
+            for number in known.values():
+                for table in ("records", "domainmetadata"):
+                    database.execute(f"DELETE FROM {table} WHERE domain_id = ?", (number,))
+                database.execute("DELETE FROM domains WHERE id = ?", (number,))
+
+    @staticmethod
+    def _kind(zone: Zone) -> str:
+        if zone.primary is None:
+            return "PRODUCER" if zone.makes_catalog else "MASTER"
+        return "SLAVE" if zone.groups is None else "CONSUMER"
 
     @staticmethod
     def _metadata(zone: Zone) -> list[tuple[str, str]]:
