@@ -714,7 +714,9 @@ class _Resolver:
         parts = self.policy(model, node, default)
         others = self.named_to_notify(model, node)
         primaries = self.primaries_of_members(model, node, primaries)
-        plain = MemberSettings(parts.whole(), primaries, self.notify_rules(primaries, others))
+        plain = MemberSettings(
+            parts.whole(), primaries, self.notify_rules(primaries, others), self.document.where(node)
+        )
         groups = []
         for text, group in model.groups.items():
             place = node.find(("groups", text))
@@ -724,7 +726,8 @@ class _Resolver:
             policy = self.policy(group, place, parts).whole()
             theirs = self.primaries_of_members(group, place, primaries)
             notifying = others if group.allow_notify is None else self.named_to_notify(group, place)
-            groups.append((octets, MemberSettings(policy, theirs, self.notify_rules(theirs, notifying))))
+            rules = self.notify_rules(theirs, notifying)
+            groups.append((octets, MemberSettings(policy, theirs, rules, self.document.where(place))))
         return Members(plain, tuple(groups))
 
     def primaries_of_members(self, model: MemberModel, node: Node, default: tuple[Primary, ...]) -> tuple[Primary, ...]:

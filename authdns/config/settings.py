@@ -110,11 +110,12 @@ class CatalogEntry:
 
 @dataclass(frozen=True, slots=True)
 class MemberSettings:
-    """How a member of somebody else's catalog is served here."""
+    """How a member of somebody else's catalog is served here; `where` that is said."""
 
     policy: ZonePolicy
     primaries: tuple[Primary, ...]
     allow_notify: tuple[TransferRule, ...]
+    where: Where
 
 
 @dataclass(frozen=True, slots=True)

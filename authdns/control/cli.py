@@ -122,7 +122,8 @@ def check(config_file: Path | None, zones_folder: Path | None, quiet: bool) -> N
         if zone.file is None:
             if not quiet:
                 sources = ", ".join(str(primary.endpoint) for primary in zone.primaries)
-                click.echo(f"{names.zone_text(apex)}: secondary, transferred from {sources}")
+                kind = "secondary" if zone.members is None else "secondary, a catalog whose members are served"
+                click.echo(f"{names.zone_text(apex)}: {kind}, transferred from {sources}")
             continue
         reading = read_zone(zone.file, apex, read_regular, int(time.time()))
         _echo_problems(reading.problems, quiet)

@@ -8,6 +8,7 @@ from ipaddress import ip_network
 
 from authdns.config import Config, ConfiguredZone
 from authdns.transfer.policy import Decision, Identity, Rule, decide
+from authdns.wire import name as names
 from authdns.wire.tsig import key_text
 
 OPERATIONS = ("axfr", "ixfr", "notify", "update", "query")
@@ -16,8 +17,8 @@ OPERATIONS = ("axfr", "ixfr", "notify", "update", "query")
 def explain(config: Config, zone: ConfiguredZone | None, operation: str, who: Identity) -> tuple[bool, list[str]]:
     """(whether it is allowed, lines to print). `zone` is the one that was named, None if there is none of that name."""
     if zone is None:
-        return False, ["REFUSED: no such zone is configured (a transfer gets NOTAUTH)"]
-    if operation == "query" and zone.is_catalog:
+        return _perhaps_a_member(config, operation, who)
+    if operation == "query" and zone.is_private:
         return False, ["REFUSED: a catalog is for those who may transfer it; others are told its SOA"]
     if operation == "query":
         return True, ["allowed: queries are answered for everybody", *_limits(config, who)]
@@ -33,6 +34,34 @@ def explain(config: Config, zone: ConfiguredZone | None, operation: str, who: Id
     if decision.allowed:
         return True, [decision.reason]
     return False, [f"REFUSED: {decision.reason}", "", *_remedy(zone, decision, "allow-transfer", _own_rules(zone))]
+
+
+def _perhaps_a_member(config: Config, operation: str, who: Identity) -> tuple[bool, list[str]]:
+    """A zone that is not in the configuration. What the catalogs of others list only the server knows; how it is served
+    if one of them lists it, the configuration says."""
+    nothing = "REFUSED: no such zone is configured (a transfer gets NOTAUTH)"
+    allowed, lines = True, [nothing]
+    for entry in config.zones:
+        if entry.members is None or entry.zone is None:
+            continue
+        listed = f"If the catalog {names.zone_text(entry.zone)} lists it"
+        kinds = [(f"{listed}:", entry.members.settings)]
+        for group, settings in entry.members.groups:
+            kinds.append((f"{listed} in the group {names.label_to_text(group)}:", settings))
+        for when, settings in kinds:
+            zone = ConfiguredZone(
+                names.ROOT,
+                None,
+                settings.policy,
+                settings.where,
+                settings.primaries,
+                settings.allow_notify,
+                catalog=entry.zone.lower(),
+            )
+            may, why = explain(config, zone, operation, who)
+            allowed = allowed and may
+            lines += ["", when, *(f"  {line}" if line else "" for line in why)]
+    return allowed and len(lines) > 1, lines
 
 
 def _notify(zone: ConfiguredZone, who: Identity) -> tuple[bool, list[str]]:

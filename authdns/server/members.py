@@ -287,7 +287,7 @@ def _configured(zone: bytes, how: Configured, catalogs: Mapping[bytes, Configure
         zone,
         None,
         settings.policy,
-        catalog.entry,
+        settings.where,
         settings.primaries,
         settings.allow_notify,
         catalog=how.catalog,

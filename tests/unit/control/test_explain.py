@@ -222,3 +222,41 @@ def test_check_says_where_a_secondary_zone_comes_from(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["check", "--config", str(file)])
     assert result.exit_code == 0
     assert "example.com: secondary, transferred from 192.0.2.53:53, 198.51.100.53:53" in result.output
+
+
+MEMBERS = """\
+state: state
+addresses: {office: 203.0.113.0/24}
+zones:
+  - zone: fleet.example
+    primaries: 192.0.2.1
+    members:
+      allow-transfer: office
+      groups:
+        europe: {primaries: 192.0.2.2, allow-transfer: 192.0.2.9}
+"""
+
+
+def test_a_zone_that_a_catalog_may_list(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "authdns.yaml").write_text(MEMBERS)
+    result = run("axfr", "a.example", "203.0.113.9")
+    assert result.exit_code == 1
+    assert result.stdout.splitlines()[:6] == [
+        "REFUSED: no such zone is configured (a transfer gets NOTAUTH)",
+        "",
+        "If the catalog fleet.example lists it:",
+        "  allowed by 203.0.113.0/24 (addresses.office)",
+        "",
+        "If the catalog fleet.example lists it in the group europe:",
+    ]
+    assert "members.groups.europe" in result.stdout
+    both = run("notify", "a.example", "192.0.2.2")
+    assert both.exit_code == 1
+    assert "allowed by 192.0.2.2/32 (primary 192.0.2.2)" in both.stdout
+    assert "no rule" in both.stdout
+    assert run("query", "a.example", "192.0.2.77").exit_code == 0
+    assert "a catalog is for those who may transfer it" in run("query", "fleet.example", "192.0.2.77").stdout
+    assert run("notify", "fleet.example", "192.0.2.1").exit_code == 0
+    checked = CliRunner().invoke(main, ["check", "--config", "authdns.yaml"])
+    expected = "fleet.example: secondary, a catalog whose members are served, transferred from 192.0.2.1:53\n"
+    assert checked.stdout == expected
