@@ -234,7 +234,7 @@ class Members:
                 changed[zone] = made
             found[zone] = made
         self._configured = found
-        return Steps(gone, begun_anew, changed)
+        return Steps(gone, begun_anew, changed) if gone or changed else NOTHING
 
     # The store.
 

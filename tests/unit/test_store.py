@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from authdns import store as stores
-from authdns.store import FILE_NAME, Event, Keep, Lease, Life, Served, Store, read_events
+from authdns.store import FILE_NAME, Event, Keep, Lease, Life, Listed, Served, Store, read_events
 
 APEX = b"\x07example\x03com\0"
 OTHER = b"\x07example\x03net\0"
@@ -170,4 +170,20 @@ def test_leases_are_kept_and_forgotten(tmp_path: Path) -> None:
     store.forget(APEX)
     assert store.lease(APEX) is None
     assert store.lease(b"\3net\0") is not None
+    store.close()
+
+
+def test_what_the_catalogs_of_others_list(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    assert store.listed() == {}
+    one = Listed(b"fleet", b"1", (b"eu", b"", b"\xff" * 255), b"other")
+    two = Listed(b"fleet", b"2", (), None)
+    store.record_listed({b"a": one, b"b": two, b"c": two}, [], [])
+    for zone in (b"a", b"b", b"c"):
+        store.record(zone, Served(1, b"", announced=True))
+    store.record_listed({b"b": one}, [b"a", b"c"], [b"a", b"b"])
+    store.close()
+    store = Store(tmp_path)
+    assert store.listed() == {b"b": one}
+    assert [store.served(zone) is None for zone in (b"a", b"b", b"c")] == [True, True, False]
     store.close()
