@@ -11,7 +11,7 @@ the operator agrees (SIGHUP). Zones that have to go go a day later; those that h
 
 import sqlite3
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from authdns.config import ConfiguredZone
@@ -55,12 +55,11 @@ NOTHING = Steps()
 
 @dataclass(slots=True)
 class _Version:
-    """A version of a catalog as it was read. `told`: which lines about it were logged; `held_since` is when a version
-    came first that took so much away, in seconds since the machine was started."""
+    """A version of a catalog as it was read; whether it was `told` that it is held."""
 
     zone: Zone
     content: Catalog | Broken
-    told: set[str] = field(default_factory=set)
+    told: bool = False
 
 
 class Members:
@@ -72,10 +71,10 @@ class Members:
         self._configured: dict[bytes, ConfiguredZone] = {}
         self._arrived: dict[bytes, Zone] = {}
         self._versions: dict[bytes, _Version] = {}
-        self._held_since: dict[bytes, float] = {}
-        self._clashes: dict[bytes, set[bytes]] = {}
-        self._news = 0
-        self._seen: object = None
+        self._held_since: dict[bytes, float] = {}  # of each catalog: seconds since the machine was started
+        self._clashes: dict[bytes, set[bytes]] = {}  # of each catalog: the zones that it cannot have
+        self._news = 0  # counts what has arrived
+        self._seen: object = None  # of what the last decisions were made
 
     def arrived(self, catalog: bytes, zone: Zone | None) -> None:
         """That version of a catalog is served; None: none is any more, it has expired."""
@@ -186,8 +185,8 @@ class Members:
             del self._held_since[apex]
             log.warning("%s, %s", what, "and SIGHUP says that they go" if agreed else "for a day now: they go")
             return True
-        if what not in version.told:
-            version.told.add(what)
+        if not version.told:
+            version.told = True
             log.error(
                 "%s: they stay for %d hours, so that it can be mended; if it is meant, send SIGHUP and they go at once",
                 what,
@@ -234,7 +233,7 @@ class Members:
                 changed[zone] = made
             found[zone] = made
         self._configured = found
-        return Steps(gone, begun_anew, changed) if gone or changed else NOTHING
+        return Steps(tuple(gone), begun_anew, changed) if gone or changed else NOTHING
 
     # The store.
 

@@ -84,14 +84,14 @@ def server(tmp_path: Path) -> Server:
 def test_members_come_and_go_and_are_known_after_a_restart(server: Server) -> None:
     assert server.look() == NOTHING
     steps = server.arrives(listing(A, B))
-    assert (set(steps.configured), steps.withdrawn, set(steps.reset)) == ({A, B}, [], set())
+    assert (set(steps.configured), steps.withdrawn, set(steps.reset)) == ({A, B}, (), set())
     assert server.served[A].catalog == FLEET
     assert server.look() is NOTHING
     server.restart()
     assert set(server.look().configured) == {A, B}, "before the catalog is there"
     assert server.arrives(listing(A, B)) is NOTHING
     server.store.record_listed({}, [], [])
-    assert server.arrives(listing(B, C, serial=2)).withdrawn == [A]
+    assert server.arrives(listing(B, C, serial=2)).withdrawn == (A,)
     assert server.store.listed() == {zone: Listed(FLEET, zone[1:2], (), None) for zone in (B, C)}
 
 
@@ -132,7 +132,7 @@ def test_what_is_configured_by_hand_stays_and_is_told_once(server: Server, caplo
     assert set(server.look().configured) == {A}
     server.by_hand[B] = ConfiguredZone(B, "file", ZonePolicy(), HERE)
     steps = server.look()
-    assert (steps.withdrawn, set(server.store.listed())) == ([], {A, C}), "what is served of B is not touched"
+    assert (steps.withdrawn, set(server.store.listed())) == ((), {A, C}), "what is served of B is not touched"
 
 
 def test_a_zone_of_two_catalogs_stays_with_the_first(server: Server) -> None:
@@ -140,7 +140,7 @@ def test_a_zone_of_two_catalogs_stays_with_the_first(server: Server) -> None:
     assert server.arrives(listing(A, B, apex=OTHER), OTHER).configured.keys() == {B}
     assert server.served[A].catalog == FLEET
     steps = server.arrives(listing(serial=2))
-    assert steps.withdrawn == []
+    assert steps.withdrawn == ()
     assert (set(steps.reset), server.served[A].catalog) == ({A}, OTHER), "RFC 9432 section 5.5: its state does not stay"
 
 
@@ -167,11 +167,11 @@ def test_most_members_go_when_somebody_agrees_or_a_day_later(server: Server, mon
     server.arrives(listing(*many(2 * MASS_REMOVAL)))
     half = listing(*many(MASS_REMOVAL), serial=2)
     assert len(server.arrives(half).withdrawn) == MASS_REMOVAL, "half of them are not most"
-    assert server.arrives(listing(C, serial=3)).withdrawn == []
+    assert server.arrives(listing(C, serial=3)).withdrawn == ()
     assert len(server.served) == MASS_REMOVAL + 1
-    assert server.look().withdrawn == []
+    assert server.look().withdrawn == ()
     now[0] += HOLD_SECONDS - 1
-    assert server.look().withdrawn == []
+    assert server.look().withdrawn == ()
     now[0] += 1
     assert len(server.look().withdrawn) == MASS_REMOVAL
     server.arrives(listing(C, *many(MASS_REMOVAL), serial=4))
@@ -189,9 +189,9 @@ def test_a_mistake_that_was_mended_in_time_is_forgotten(server: Server, monkeypa
     server.arrives(listing(serial=2))
     now[0] += HOLD_SECONDS - 1
     server.arrives(full)
-    assert server.arrives(listing(serial=4)).withdrawn == []
+    assert server.arrives(listing(serial=4)).withdrawn == ()
     now[0] += HOLD_SECONDS - 1
-    assert server.look().withdrawn == []
+    assert server.look().withdrawn == ()
 
 
 def test_the_members_go_with_the_catalog(server: Server) -> None:
