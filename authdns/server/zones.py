@@ -35,6 +35,7 @@ from authdns.zone.reader import read_zone
 from authdns.zone.zone import Zone
 
 TURN_SECONDS = 0.02  # of reading small zones; then the worker does what else is to be done
+LOOP_SECONDS = 0.005  # of configuring zones on the event loop; then it is others' turn
 POLL_SECONDS = 5.0  # the net under lost events
 POLL_SHARE = 0.02  # of a processor, at most: 100,000 files are not looked at every 5 s
 MISSING_SECONDS = 1.0  # some editors rename the old file away before they write the new one
@@ -414,11 +415,11 @@ class Zones:
 
 
 async def _in_turns(items: Iterable[Item], do: Callable[[Item], object]) -> None:
-    """Each of them, but for no longer than TURN_SECONDS at a time: there may be very many."""
+    """Each of them, but for no longer than LOOP_SECONDS at a time: there may be very many."""
     begun = time.perf_counter()
     for item in items:
         do(item)
-        if time.perf_counter() - begun > TURN_SECONDS:
+        if time.perf_counter() - begun > LOOP_SECONDS:
             await asyncio.sleep(0)
             begun = time.perf_counter()
 

@@ -40,12 +40,14 @@ def test_it_leaves_the_hosts_own_resolver_alone(example: Config) -> None:
 
 
 def commented_blocks() -> list[str]:
-    """`# key:` and the indented comment lines below it, uncommented."""
+    """`# key:` and the indented comment lines below it, uncommented; with the next key if it follows at once."""
     lines = EXAMPLE.read_text().splitlines()
     blocks: list[list[str]] = []
     for before, line in zip(["", *lines], lines, strict=False):
         if re.match(r"# [a-z-]+:( |$)", line) and not line.startswith("# human:"):
-            blocks.append([line[2:]])
+            if not blocks or before[2:] != blocks[-1][-1]:
+                blocks.append([])
+            blocks[-1].append(line[2:])
         elif re.match(r"#   +[a-z-]", line) and blocks and before.startswith("#"):
             blocks[-1].append(line[2:])
     return ["\n".join(block) for block in blocks]
@@ -53,6 +55,7 @@ def commented_blocks() -> list[str]:
 
 def test_there_are_commented_blocks() -> None:
     assert sorted(block.partition(":")[0] for block in commented_blocks()) == [
+        "catalogs",
         "cookies",
         "history",
         "identity",
@@ -60,6 +63,7 @@ def test_there_are_commented_blocks() -> None:
         "secondaries",
         "secondaries",
         "tls",
+        "zones",
         "zones",
     ]
 

@@ -403,3 +403,47 @@ def test_what_rules_want_of_tls() -> None:
 def test_tls_is_off_unless_it_is_there() -> None:
     assert parse("zones: [{folder: z}]").tls is None
     assert parse("tls: off\nzones: [{folder: z}]").tls is None
+
+
+MEMBERS = """\
+primaries: {main: {address: 192.0.2.1}, eu: {address: [192.0.2.2, 192.0.2.3]}}
+secondaries: {backup: {transfer-from: 198.51.100.53}}
+defaults: {secondaries: backup, notify-ns: false}
+catalogs: {own.example: {allow-transfer: []}}
+zones:
+  - zone: Fleet.example
+    primaries: main
+    members:
+      allow-notify: 192.0.2.9
+      groups:
+        europe: {primaries: eu, secondaries: []}
+        far: {allow-notify: [], notify-ns: true}
+        none:
+"""
+
+
+def test_the_members_of_a_catalog() -> None:
+    entry = parse(MEMBERS).zones[0]
+    assert entry.policy == ZonePolicy(notify_ns=False), "`defaults` is not for the catalog"
+    assert entry.members is not None
+    plain = entry.members.settings
+    assert plain.primaries == entry.primaries
+    assert rules(plain.policy) == [("198.51.100.53/32", "secondary backup")]
+    assert [str(rule.network) for rule in plain.allow_notify] == ["192.0.2.1/32", "192.0.2.9/32"]
+    assert plain.where.path == "zones[0].members"
+    assert [group for group, _ in entry.members.groups] == [b"europe", b"far", b"none"]
+    europe, far, none = (entry.members.of([group]) for group in (b"europe", b"far", b"none"))
+    assert rules(europe.policy) == []
+    assert [str(rule.network) for rule in europe.allow_notify] == ["192.0.2.2/32", "192.0.2.3/32", "192.0.2.9/32"]
+    assert [str(rule.network) for rule in far.allow_notify] == ["192.0.2.1/32"]
+    assert (plain.policy.notify_ns, far.policy.notify_ns) == (False, True)
+    assert (none.policy, none.primaries, none.allow_notify) == (plain.policy, plain.primaries, plain.allow_notify)
+    assert entry.members.of([]) == entry.members.of([b"mars"]) == plain
+    assert entry.members.of([b"far", b"europe"]) == europe
+
+
+def test_a_catalog_that_is_listed_itself_says_so() -> None:
+    text = MEMBERS.replace("defaults: {", "defaults: {catalog: own.example, ")
+    assert parse(text).zones[0].listing.catalogs == ()
+    said = text.replace("primaries: main", "primaries: main\n    catalog: own.example")
+    assert parse(said).zones[0].listing.catalogs == (names.from_text("own.example."),)

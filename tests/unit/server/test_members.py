@@ -227,7 +227,7 @@ def test_of_many_lines_some_are_left_out(
 
 
 def test_many_zones_are_taken_in_by_turns(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(zones, "TURN_SECONDS", 0.001)
+    monkeypatch.setattr(zones, "LOOP_SECONDS", 0.001)
     done: list[int] = []
     seen: list[int] = []
 
