@@ -24,7 +24,7 @@ from authdns.server.files import FileSet, list_folder
 from authdns.server.images import Images, is_large
 from authdns.server.imaging import Imaging, without_collection
 from authdns.server.log import log
-from authdns.server.members import Members
+from authdns.server.members import NOTHING, Members
 from authdns.server.watch import Watcher
 from authdns.transfer.policy import Rule
 from authdns.wire import name as names
@@ -121,7 +121,7 @@ class Zones:
         self.notify_rules: dict[bytes, tuple[Rule, ...]] = {}  # who may send NOTIFY, of each secondary zone
         self.all_rules: tuple[Rule, ...] = ()  # each network with each key once
         self._made_rules: dict[int, tuple[tuple[TransferRule, ...], tuple[Rule, ...]]] = {}  # in this pass, by id
-        self._handed_over: list[bytes] = []  # secondary zones that are in no file any more, but in a catalog
+        self._handed_over: list[bytes] = []  # no longer configured by hand, but listed by a catalog
         self._publisher = publisher
         self._worker = worker
         self._loop = asyncio.get_running_loop()
@@ -178,7 +178,11 @@ class Zones:
 
     async def _look_at_members(self, *, agreed: bool) -> None:
         """What others' catalogs list is served. `agreed`: most of it may be gone."""
-        steps = await self._in_worker(lambda: self._members.look(self.configured, agreed=agreed))
+        try:
+            steps = await self._in_worker(lambda: self._members.look(self.configured, agreed=agreed))
+        except Exception:  # which must not keep the zones of the configuration from being read
+            log.exception("looking for the members of catalogs failed inside the server; they stay as they are")
+            steps = NOTHING
         await _in_turns(steps.withdrawn, self._withdraw)
         await _in_turns(steps.reset, self._forget)
         await _in_turns(steps.configured.items(), lambda each: self._take_in(*each))
