@@ -124,7 +124,7 @@ class App:
             lambda: self._keys,
         )
         catalogs = Catalogs(store, self._publisher.last_published)
-        members = Members(store)
+        self._members = members = Members(store)
         self._zones = Zones(self._config, self._publisher, self._worker, imaging, self._secondaries, catalogs, members)
         self._wake = self._zones.wake
 
@@ -378,7 +378,7 @@ class App:
                 records=0 if zone is None else zone.records,
                 loaded_at=secondary.loaded_at,
                 load_seconds=secondary.load_seconds,
-                failed=secondary.error is not None,
+                failed=(secondary.error or self._members.error(apex)) is not None,
                 failed_at=secondary.failed_at,
             )
 

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from authdns.config import ConfiguredZone
 from authdns.server import clock
+from authdns.server.events import about
 from authdns.server.log import log
 from authdns.store import Listed, Store
 from authdns.wire import name as names
@@ -89,6 +90,13 @@ class Members:
         contents = [version.content for version in self._versions.values()]
         return any(isinstance(content, Catalog) and zone in content.members for content in contents)
 
+    def error(self, catalog: bytes) -> str | None:
+        """Why its version that is served is not followed, or not in all. For any thread."""
+        version = self._versions.get(catalog)
+        if version is not None and isinstance(version.content, Broken):
+            return "; ".join(version.content.reasons)
+        return "it takes most members away" if catalog in self._held_since else None
+
     def look(self, configured: Mapping[bytes, ConfiguredZone], *, agreed: bool) -> Steps:
         """What has to be done, given all zones that are `configured` now, members as well. `agreed`: even if most
         members are taken away. It counts as done."""
@@ -106,7 +114,7 @@ class Members:
         now.update((zone, how) for zone, how in before.items() if zone not in by_hand and how.catalog in catalogs)
         for apex in {how.catalog for how in before.values() if how.catalog is not None} - catalogs.keys():
             number = sum(how.catalog == apex for how in before.values())
-            log.warning("%s is no longer configured: its members go (%d)", _name(apex), number)
+            log.warning("%s is no longer configured: its members go (%d)", _name(apex), number, extra=about(apex))
         begun_anew = self._decide(contents, now, before, agreed)
         after = {zone: how for zone, how in now.items() if how.catalog is not None}
         gone = [zone for zone in before if zone not in now]
@@ -133,6 +141,7 @@ class Members:
                         _name(apex),
                         zone.soa.serial,
                         "; ".join(version.content.reasons),
+                        extra=about(apex),
                     )
             if isinstance(version.content, Catalog):
                 found[apex] = version.content
@@ -183,7 +192,8 @@ class Members:
         since = self._held_since.setdefault(apex, clock.since_boot())
         if agreed or clock.since_boot() - since >= HOLD_SECONDS:
             del self._held_since[apex]
-            log.warning("%s, %s", what, "and SIGHUP says that they go" if agreed else "for a day now: they go")
+            why = "and SIGHUP says that they go" if agreed else "for a day now: they go"
+            log.warning("%s, %s", what, why, extra=about(apex))
             return True
         if not version.told:
             version.told = True
@@ -191,6 +201,7 @@ class Members:
                 "%s: they stay for %d hours, so that it can be mended; if it is meant, send SIGHUP and they go at once",
                 what,
                 HOLD_SECONDS // 3600,
+                extra=about(apex),
             )
         return False
 
@@ -204,7 +215,7 @@ class Members:
         for decision in news[:MAX_LINES]:
             level = log.error if decision.action is Action.LEAVE else log.info
             what = f"{decision.action.value}: {decision.reason}"
-            level("zone %s/IN: %s", names.zone_text(decision.zone), what)
+            level("zone %s/IN: %s", names.zone_text(decision.zone), what, extra=about(decision.zone))
         numbers = {action: sum(decision.action is action for decision in news) for action in Action}
         lost = sum(numbers[action] for action in _TAKES_AWAY)
         (log.warning if lost else log.info)(
@@ -213,6 +224,7 @@ class Members:
             self._versions[apex].zone.soa.serial,
             sum(how.catalog == apex for how in now.values()),
             ", ".join(f"{number} {_DONE[action]}" for action, number in numbers.items() if number),
+            extra=about(apex),
         )
 
     def _steps(

@@ -113,6 +113,7 @@ def test_a_broken_or_expired_catalog_changes_nothing(server: Server, caplog: pyt
     server.look()
     assert caplog.text.count("serial 9 is broken and not processed (RFC 9432 §5.1)") == 1
     assert server.members.lists(A) is False
+    assert "it is no catalog" in (server.members.error(FLEET) or "")
     assert server.arrives(None) is NOTHING
     server.restart()
     assert set(server.look().configured) == {A}
@@ -169,6 +170,7 @@ def test_most_members_go_when_somebody_agrees_or_a_day_later(server: Server, mon
     assert len(server.arrives(half).withdrawn) == MASS_REMOVAL, "half of them are not most"
     assert server.arrives(listing(C, serial=3)).withdrawn == ()
     assert len(server.served) == MASS_REMOVAL + 1
+    assert server.members.error(FLEET) == "it takes most members away"
     assert server.look().withdrawn == ()
     now[0] += HOLD_SECONDS - 1
     assert server.look().withdrawn == ()
@@ -178,6 +180,7 @@ def test_most_members_go_when_somebody_agrees_or_a_day_later(server: Server, mon
     anew = [Member(each.zone, b"x" + each.label) for each in many(MASS_REMOVAL)]
     assert server.arrives(listing(C, *anew, serial=5)) is NOTHING
     assert len(server.look(agreed=True).reset) == MASS_REMOVAL
+    assert server.members.error(FLEET) is None
     assert server.look() is NOTHING
 
 
