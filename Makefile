@@ -9,6 +9,9 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# Many tests wait most of the time, so there may be more of them than processors.
+TEST_PROCESSES ?= 4
+IN_PARALLEL := --numprocesses $(TEST_PROCESSES) --dist loadfile
 FUZZ_SECONDS ?= 300
 FUZZ_PACKETS ?= 10000000
 FUZZ_CONVERSATIONS ?= 1000000
@@ -46,8 +49,8 @@ lint: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 test: peers lint
-	$(BIN)/pytest --cov --cov-report=term:skip-covered
-	AUTHDNS_ENGINE=python $(BIN)/pytest --quiet tests/scenario
+	$(BIN)/pytest $(IN_PARALLEL) --cov --cov-report=term:skip-covered
+	AUTHDNS_ENGINE=python $(BIN)/pytest $(IN_PARALLEL) --quiet tests/scenario
 
 unit: $(VENV)/.dev
 	$(BIN)/pytest -m "not interop"

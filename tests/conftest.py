@@ -4,18 +4,18 @@ AUTHDNS_REQUIRE_PEERS=1, as in CI.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
 
 from tests.peers.availability import BINARIES, missing, peers_are_required
 
-NOT_RUN = pytest.StashKey[dict[str, list[str]]]()  # the missing peer -> the tests that did not run for it
+NOT_INSTALLED = re.compile(r"not installed: ([^(]+)\(")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "requires_peers(*names): the name servers and tools that the test runs")
-    config.stash[NOT_RUN] = {}
 
 
 def needed(item: pytest.Item) -> tuple[str, ...]:
@@ -33,18 +33,19 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     absent = missing(needed(item))
     if not absent:
         return
-    for peer in absent:
-        item.config.stash[NOT_RUN].setdefault(peer, []).append(item.nodeid)
-    reason = f"not installed: {', '.join(f'{peer} ({BINARIES[peer]})' for peer in absent)}"
+    reason = ", ".join(f"not installed: {peer} ({BINARIES[peer]})" for peer in absent)
     if peers_are_required():
         pytest.fail(f"{reason}, and AUTHDNS_REQUIRE_PEERS=1", pytrace=False)
     pytest.skip(reason)
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> Iterator[None]:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterator[None]:
     yield
-    not_run = config.stash[NOT_RUN]
+    not_run: dict[str, list[str]] = {}  # the missing peer -> the tests that did not run for it
+    for report in (*terminalreporter.getreports("skipped"), *terminalreporter.getreports("failed")):
+        for peer in set(NOT_INSTALLED.findall(str(report.longrepr))):
+            not_run.setdefault(peer.strip(), []).append(report.nodeid)
     if not not_run:
         return
     tests = {test for those in not_run.values() for test in those}

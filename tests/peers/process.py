@@ -119,8 +119,11 @@ def wait_until(condition: Callable[[], T], what: str, seconds: float = 10.0, pol
 
 
 def free_port(address: str = "127.0.0.1") -> int:
-    """A port that is free on `address` for both UDP and TCP."""
-    for port in random.sample(PORTS, 200):
+    """A port that is free on `address` for both UDP and TCP. Tests that run at the same time (pytest-xdist) choose from
+    different ones."""
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    for port in random.sample(PORTS[number::workers], 200):
         if is_free(address, port):
             return port
     raise OSError(f"no free port on {address}")
