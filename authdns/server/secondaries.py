@@ -1,60 +1,44 @@
-"""Secondary zones over sockets: the shell around secondary.py (when) and transfer/inbound.py (what is said).
+"""Secondary zones: the shell around secondary.py, which says when one is asked for, and from which primary.
 
-Every attempt is one TCP connection to one primary: SOA, then IXFR or AXFR. What came is made into a zone and looked at
-by the worker thread, committed to the store as a whole, and then published like any other version; so at the next
-start it is served before any primary has answered. What fails changes nothing but the time of the next attempt.
+Every attempt is one connection to one primary (asking.py). What came is made into a zone and looked at by the worker
+thread, committed to the store as a whole, and then published like any other version; so at the next start it is served
+before any primary has answered. What fails changes nothing but the time of the next attempt.
 """
 
 import asyncio
-import os
 import random
-import secrets
-import socket
 import sqlite3
-import ssl
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from authdns.answer.executor import PrivateZone, ServedZone, UnavailableZone, ZoneTable
 from authdns.config import Config, ConfiguredZone, Primary
 from authdns.secondary import Attempt, Refresher
 from authdns.server import clock
+from authdns.server.asking import Asking, named, secured
 from authdns.server.counters import Counters
 from authdns.server.events import about
 from authdns.server.imaging import Imaging, without_collection
 from authdns.server.keys import Keys
-from authdns.server.listen import source_for
 from authdns.server.log import log
 from authdns.server.publish import Publisher
-from authdns.server.tls import BadCertificate, ClientContexts, check_peer, reason_of
 from authdns.server.versions import Versions
-from authdns.transfer.inbound import Ask, Caps, Changes, Failed, Inbound, Trouble, UpToDate, Whole
+from authdns.transfer.inbound import Changes, Failed, Trouble, UpToDate, Whole
 from authdns.transfer.policy import Address, plain
 from authdns.wire import name as names
 from authdns.wire.serial import is_newer
-from authdns.wire.tsig import key_text
 from authdns.zone.checks import errors_at, errors_of
 from authdns.zone.delta import Delta, difference
 from authdns.zone.patch import DoesNotFit, caught_up, owners_of
 from authdns.zone.problem import Problems, Severity, TooManyErrors
-from authdns.zone.records import Record
 from authdns.zone.zone import Zone
 
-CONNECT_SECONDS = 10.0
-MESSAGE_SECONDS = 20.0  # for each message, from its first octet to its last
-TRANSFER_SECONDS = 3600.0  # for all of it
-# After GRACE_SECONDS it has to be faster than that, or it may go on for ever; and faster while others wait for a place:
-# some primaries that give a little now and then must not hold up the zones of all others.
-GRACE_SECONDS, MIN_OCTETS_PER_SECOND, CROWDED_OCTETS_PER_SECOND = 30.0, 1000, 50_000
-READ_IN_LOOP_OCTETS = 4096  # a longer message is read in a thread: a few milliseconds for the largest
 TURN_SECONDS = 0.02  # of bringing back zones from the store, before what was brought back is served
-CAPS = Caps()
 LOOK_SECONDS = 30.0  # at the latest: the clock of timers stands still while the machine sleeps
-NOTIFIED_LOG_SECONDS = 1.0
 
 
 @dataclass(slots=True)
@@ -91,20 +75,15 @@ class Secondaries:
         keys: Callable[[], Keys],
     ) -> None:
         self.states: dict[bytes, SecondaryState] = {}
-        self._listen = config.listen
         self._table = table
         self._publisher = publisher
         self._versions = versions
         self._worker = worker
         self._imaging = imaging
         self._counters = counters
-        self._keys = keys
         self._loop = asyncio.get_running_loop()
-        self._reading = ThreadPoolExecutor(1, "transfers")
         self._refresher = Refresher(random.SystemRandom().random, config.incoming.at_once)
-        self._pace = _Pace(config)
-        self._caps = _caps(config)
-        self._contexts = ClientContexts()
+        self._asking = Asking(config, keys, self._is_crowded)
         # Told of each version of a catalog (`members`) that is served, and with None that none is any more.
         self.arrived: Callable[[bytes, Zone | None], None] = lambda catalog, zone: None
         self._to_restore: deque[bytes] = deque()
@@ -117,8 +96,7 @@ class Secondaries:
 
     def take_over(self, config: Config) -> None:
         self._refresher.at_once = config.incoming.at_once
-        self._pace = _Pace(config)
-        self._caps = _caps(config)
+        self._asking.take_over(config)
 
     def add(self, apex: bytes, configured: ConfiguredZone, served: ServedZone | None = None) -> None:
         """A zone that was not there, or changed: its version in the store is served, its primaries are asked. One that
@@ -283,6 +261,9 @@ class Secondaries:
             extra=about(apex),
         )
 
+    def _is_crowded(self) -> bool:
+        return self._refresher.is_crowded(clock.since_boot())
+
     # One attempt.
 
     async def _attempt(self, attempt: Attempt, state: SecondaryState) -> None:
@@ -291,7 +272,8 @@ class Secondaries:
         begun = time.perf_counter()
         done: _Version | UpToDate | Failed
         try:
-            step = await self._asked(apex, state, primary)
+            served = None if state.foreign or state.served is None else state.served.zone
+            step = await self._asking.ask(apex, served, primary, whole=state.whole)
             if isinstance(step, Whole | Changes):
                 done = await self._loop.run_in_executor(self._worker, self._made, apex, state, step)
             else:
@@ -311,79 +293,6 @@ class Secondaries:
         else:
             self._fail(apex, state, primary, done)
         self._poll_soon()
-
-    async def _asked(self, apex: bytes, state: SecondaryState, primary: Primary) -> UpToDate | Whole | Changes | Failed:
-        """The conversation. It cannot take longer than TRANSFER_SECONDS."""
-        key = None if primary.key is None else self._keys().get(primary.key)
-        if primary.key is not None and key is None:
-            return Failed(Trouble.DISTRUSTED, f"there is no key {key_text(primary.key)} to sign with")
-        have = None if state.served is None or state.foreign else _soa_record(state.served.zone)
-        source = f"transfer from {primary.endpoint}"
-        machine = Inbound(apex, have, key, _new_id, source, whole=state.whole, caps=self._caps)
-        try:
-            async with asyncio.timeout(TRANSFER_SECONDS):
-                return await self._converse(machine, primary)
-        except TimeoutError:
-            return Failed(Trouble.UNREACHABLE, f"no answer in time ({machine.progress})")
-        except (asyncio.IncompleteReadError, ConnectionError):
-            return machine.broken_off()
-        except OSError as error:
-            return Failed(Trouble.UNREACHABLE, _reason(error))
-
-    async def _converse(self, machine: Inbound, primary: Primary) -> UpToDate | Whole | Changes | Failed:
-        try:
-            async with asyncio.timeout(CONNECT_SECONDS):
-                reader, writer = await self._connected(primary)
-        except (BadCertificate, ssl.SSLError) as error:
-            reason = str(error) if isinstance(error, BadCertificate) else reason_of(error)
-            return Failed(Trouble.DISTRUSTED, f"TLS: {reason}")
-        except ConnectionError as error:
-            return Failed(Trouble.UNREACHABLE, _reason(error))
-        distrust = _distrust(writer, primary)
-        if distrust is not None:
-            writer.transport.abort()
-            return Failed(Trouble.DISTRUSTED, f"TLS: {distrust}")
-        begun, octets = self._loop.time(), 0
-        try:
-            _send(writer, machine.begin(int(time.time())))
-            while True:
-                async with asyncio.timeout(MESSAGE_SECONDS):
-                    message = await reader.readexactly(int.from_bytes(await reader.readexactly(2), "big"))
-                octets += len(message)
-                seconds = self._loop.time() - begun
-                if seconds > GRACE_SECONDS:
-                    crowded = self._refresher.is_crowded(clock.since_boot())
-                    least = CROWDED_OCTETS_PER_SECOND if crowded else MIN_OCTETS_PER_SECOND
-                    if octets < (seconds - GRACE_SECONDS) * least:
-                        others = " while other zones wait" if crowded else ""
-                        return Failed(Trouble.UNREACHABLE, f"too slow{others}: {octets} bytes in {seconds:.0f} s")
-                now = int(time.time())
-                if len(message) <= READ_IN_LOOP_OCTETS:
-                    step = machine.receive(message, now)
-                else:
-                    step = await self._loop.run_in_executor(self._reading, machine.receive, message, now)
-                if isinstance(step, Ask):
-                    _send(writer, step.request)
-                elif step is not None:
-                    return step
-                begun += await self._pace.wait(len(message))  # of that it is innocent
-        finally:
-            writer.transport.abort()  # nothing is left to be said
-
-    async def _connected(self, primary: Primary) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """With the handshake of TLS done, where it is asked over TLS: there is no way back to cleartext."""
-        to, tls = primary.endpoint, primary.tls
-        context = None if tls is None else self._contexts.context(tls)
-        name = None if tls is None else tls.name or ""
-        family = socket.AF_INET6 if to.host.version == 6 else socket.AF_INET
-        sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-        try:
-            sock.bind((source_for(self._listen, to.host), 0))
-            await self._loop.sock_connect(sock, (str(to.host), to.port))
-            return await asyncio.open_connection(sock=sock, ssl=context, server_hostname=name)
-        except BaseException:
-            sock.close()
-            raise
 
     def _made(self, apex: bytes, state: SecondaryState, step: Whole | Changes) -> "_Version | Failed":
         """In the worker: what was received as a zone that is in the store; nothing less is published."""
@@ -429,12 +338,12 @@ class Secondaries:
             "zone %s/IN: transferred serial %d from %s (%s, %d records, %d bytes, %.3f s%s)",
             names.zone_text(apex),
             soa.serial,
-            _about(primary),
+            named(primary),
             version.kind,
             version.records,
             version.octets,
             state.load_seconds,
-            _secured(primary),
+            secured(primary),
             extra=about(apex),
         )
         if left <= 0:
@@ -473,7 +382,7 @@ class Secondaries:
         left = self._refresher.refreshed(apex, soa, clock.since_boot(), replaced=False, expire=answer.expire)
         self._counters.incoming("up to date")
         self._worker.submit(self._keep_lease, apex, left)
-        log.debug("zone %s/IN: %s has serial %d too", names.zone_text(apex), _about(primary), soa.serial)
+        log.debug("zone %s/IN: %s has serial %d too", names.zone_text(apex), named(primary), soa.serial)
         if left <= 0 and not state.expired:
             self._expire(apex, state)
         if state.expired and left > 0:
@@ -496,10 +405,10 @@ class Secondaries:
         else:
             wait = self._refresher.failed(apex, now, content=failed.trouble is Trouble.CONTENT)
             then = f"again in {wait:.0f} s" if wait else "asking the next primary"
-        state.error, state.failed_at = f"{_about(primary)}: {failed.reason}", time.time()
+        state.error, state.failed_at = f"{named(primary)}: {failed.reason}", time.time()
         self._counters.incoming(failed.trouble.name.lower())
         text, zone = "zone %s/IN: no transfer from %s: %s; %s", names.zone_text(apex)
-        log.warning(text, zone, _about(primary), failed.reason, then, extra=about(apex))
+        log.warning(text, zone, named(primary), failed.reason, then, extra=about(apex))
 
     def close(self) -> None:
         if self._timer is not None:
@@ -509,7 +418,7 @@ class Secondaries:
                 state.task.cancel()
         if self._restoring is not None:
             self._restoring.cancel()
-        self._reading.shutdown(wait=False)
+        self._asking.close()
 
 
 class _Kept(NamedTuple):
@@ -528,33 +437,6 @@ class _Version(NamedTuple):
     records: int
     octets: int
     expire: int | None
-
-
-def _new_id() -> int:
-    return secrets.randbelow(1 << 16)
-
-
-def _caps(config: Config) -> Caps:
-    return replace(CAPS, records=min(CAPS.records, config.incoming.max_records))
-
-
-class _Pace:
-    """Holds all transfers together to a rate."""
-
-    def __init__(self, config: Config) -> None:
-        megabytes = config.incoming.megabytes_per_second
-        self._seconds_per_octet = 0.0 if megabytes is None else 1 / (megabytes * 1_000_000)
-        self._free_at = 0.0
-
-    async def wait(self, octets: int) -> float:
-        """Until so many more may be read; for how many seconds."""
-        if not self._seconds_per_octet:
-            return 0.0
-        now = asyncio.get_running_loop().time()
-        self._free_at = max(self._free_at, now) + octets * self._seconds_per_octet
-        seconds = self._free_at - now
-        await asyncio.sleep(seconds)
-        return seconds
 
 
 def _whole(step: Whole, before: Zone | None) -> tuple[Zone, Sequence[Delta]]:
@@ -581,36 +463,3 @@ def _refuse(errors: Sequence[str]) -> None:
     if errors:
         more = f", and {len(errors) - 1} more errors" if len(errors) > 1 else ""
         raise DoesNotFit(f"{errors[0]}{more}")
-
-
-def _distrust(writer: asyncio.StreamWriter, primary: Primary) -> str | None:
-    """Why whoever answers over TLS is not believed to be the primary, if so."""
-    if primary.tls is None:
-        return None
-    return check_peer(writer.get_extra_info("ssl_object"), primary.tls)
-
-
-def _soa_record(zone: Zone) -> Record:
-    rrtype, ttl, (rdata,) = zone.soa_rrset
-    return Record(zone.apex, rrtype, ttl, rdata)
-
-
-def _send(writer: asyncio.StreamWriter, request: bytes) -> None:
-    writer.write(len(request).to_bytes(2, "big") + request)
-
-
-def _secured(primary: Primary) -> str:
-    tls = "" if primary.tls is None else ", TLS" if primary.tls.strict else ", TLS, unverified"
-    return tls if primary.key is None else f"{tls}, key {key_text(primary.key)}"
-
-
-def _reason(error: OSError) -> str:
-    """asyncio's own text names the address once more."""
-    return os.strerror(error.errno) if error.errno else str(error)
-
-
-def _about(primary: Primary) -> str:
-    """`192.0.2.1#53`, with its name in the configuration."""
-    endpoint = primary.endpoint
-    where = f"{endpoint.host}#{endpoint.port}"
-    return where if primary.name_key == str(endpoint.host) else f"{where} ({primary.name_key})"

@@ -21,7 +21,7 @@ import dns.rrset
 import pytest
 
 from authdns import secondary
-from authdns.server import secondaries
+from authdns.server import asking
 from authdns.transfer.inbound import Caps
 from authdns.wire.tsig import ALGORITHMS, Key
 from authdns.wire.types import Flag, Type
@@ -149,9 +149,9 @@ def memory_of_self() -> int:
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     world = World(tmp_path_factory.mktemp("secondary"))
     with pytest.MonkeyPatch.context() as patch, world.primary:
-        patch.setattr(secondaries, "MESSAGE_SECONDS", MESSAGE_SECONDS)
-        patch.setattr(secondaries, "GRACE_SECONDS", 1.0)
-        patch.setattr(secondaries, "CAPS", CAPS)
+        patch.setattr(asking, "MESSAGE_SECONDS", MESSAGE_SECONDS)
+        patch.setattr(asking, "GRACE_SECONDS", 1.0)
+        patch.setattr(asking, "CAPS", CAPS)
         patch.setattr(secondary, "NOTIFIED_AFTER_FAILURE", 0.1)
         with world.server:
             world.begin()
@@ -212,7 +212,7 @@ def trickle(talk: Talk) -> Iterator[Action]:
 
 
 def test_slow_primaries_do_not_hold_up_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(secondaries, "GRACE_SECONDS", 1.0)
+    monkeypatch.setattr(asking, "GRACE_SECONDS", 1.0)
     fault = Fault("trickle", "", frozenset((IXFR, AXFR)), "", trickle)
     slow = [Copy(f"slow{number}.example", fault=fault) for number in range(AT_ONCE)]
     good = Copy("zgood.example")  # due a moment after the others
