@@ -201,7 +201,7 @@ def zone_file(tmp_path: Path) -> Path:
     return tmp_path / "zone"
 
 
-@pytest.mark.parametrize("name", TRICKY.keys() - BIND_ONLY)
+@pytest.mark.parametrize("name", sorted(TRICKY.keys() - BIND_ONLY))
 def test_dnspython_reads_the_same(name: str, zone_file: Path) -> None:
     zone_file.write_text(HEAD + TRICKY[name])
     assert ours(zone_file) == dnspythons(HEAD + TRICKY[name])
