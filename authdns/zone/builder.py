@@ -58,6 +58,7 @@ class ZoneBuilder:
         self._nsec3_owners: set[bytes] = set()
         self._signed = False
         self._outside: set[bytes] = set()
+        self.irregular: set[bytes] = set()  # owners of RRsets that are not what was added: duplicates, other TTLs
 
     def add(self, owner: bytes, rrtype: int, ttl: int, rdata: bytes, place: int) -> None:
         """One record of class IN. `owner` is lower-case; `rdata` uncompressed; see `spell` for the owner's spelling."""
@@ -210,10 +211,13 @@ class ZoneBuilder:
                 by_type[rrtype] = {key: rdata}
                 ttls[rrtype] = ttl
                 continue
-            if key in rdatas and rrtype != Type.SOA:
-                repeated.setdefault(rrtype, []).append(_integer(fields[i + 3]))
+            if key in rdatas:
+                self.irregular.add(owner)
+                if rrtype != Type.SOA:
+                    repeated.setdefault(rrtype, []).append(_integer(fields[i + 3]))
             rdatas.setdefault(key, rdata)
             if ttl != ttls[rrtype]:
+                self.irregular.add(owner)
                 other_ttls.setdefault(rrtype, (ttls[rrtype], ttl, _integer(fields[i + 3])))
                 ttls[rrtype] = min(ttls[rrtype], ttl)
         for rrtype, places in repeated.items():

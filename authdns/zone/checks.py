@@ -80,6 +80,13 @@ def errors_at(zone: Zone, owners: Iterable[bytes]) -> list[str]:
     return [problem.message for problem in problems if problem.severity is Severity.ERROR]
 
 
+def warn_at(
+    zone: Zone, owners: Iterable[bytes], problems: Problems, place_of: Callable[[bytes, int, bytes | None], Place]
+) -> None:
+    """What check_zone says of the records of these owners, but for what delegations and signatures make of them."""
+    _Checker(zone, problems, place_of).run_at(frozenset(owners))
+
+
 class _Fate(Enum):
     """What becomes of somebody who asks this zone for the addresses of a name."""
 
@@ -128,10 +135,22 @@ class _Checker:
                 if (rrset := zone.rrset(owner, Type.NS))
                 for rdata in rrset.rdatas
             )
-        below = bool(zone.cuts or zone.dnames)
+        self._run(zone.names.items())
+        self._report_hidden()
+
+    def run_at(self, owners: frozenset[bytes]) -> None:
+        """The same for these owners. What is glue is known by looking at all delegations; they all count as such."""
+        zone = self._zone
+        self._glue = owners
+        if zone.apex in owners:
+            self._soa_values(zone.soa)
+        self._run((owner, zone.names[owner]) for owner in sorted(owners) if owner in zone.names)
+
+    def _run(self, rows: Iterable[tuple[bytes, RRsets]]) -> None:
+        below = bool(self._zone.cuts or self._zone.dnames)
         checks = self._checks()
         doubled = self._doubled
-        for owner, rrsets in zone.names.items():
+        for owner, rrsets in rows:
             if below and self._is_hidden(owner, rrsets):
                 # Nobody asks for it, but secondaries refuse a whole zone for what cannot stand together.
                 self._fatal(owner, rrsets)
@@ -142,7 +161,6 @@ class _Checker:
                     check(owner, rrset)
             if owner.endswith(doubled) and rrsets:
                 self._doubled_owner(owner, rrsets[0])
-        self._report_hidden()
 
     def run_for_errors(self, owners: tuple[bytes, ...]) -> None:
         """The same, for errors alone. What the owners hide besides themselves needs a look at everything: what is below

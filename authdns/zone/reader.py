@@ -8,11 +8,13 @@ read, so that a person sees everything that is wrong at once.
 
 import posixpath
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
 from itertools import chain, islice
+from typing import Protocol
 
 import dns.rdatatype
 
@@ -35,6 +37,7 @@ from authdns.zone.rdata_text import (
     parse_ttl,
     unescape_string,
 )
+from authdns.zone.text_index import CHUNK_LINES, MIN_INDEXED_OCTETS, Mark, State, TextIndex
 from authdns.zone.zone import Zone
 
 DEFAULT_TTL = 3600  # where the file says nothing, as NSD, Knot and PowerDNS have it
@@ -53,7 +56,7 @@ Loader = Callable[[str], bytes]  # path -> content; raises OSError
 
 _CLASS_IN = 0  # in `kinds`, where a positive number is a type
 _OTHER_CLASSES = (b"CH", b"CHAOS", b"HS", b"HESIOD", b"CS")  # ANY and NONE are types too, and wrong as either
-_RAW_FORMATS = (b"\0\0\0\2\0\0\0", b"\0\0\0\3\0\0\0")  # raw, and the older map
+RAW_FORMATS = (b"\0\0\0\2\0\0\0", b"\0\0\0\3\0\0\0")  # raw, and the older map
 _BLANKS = frozenset(b" \t\r\v\f")
 _DIRECTIVES = ("$ORIGIN", "$TTL", "$INCLUDE", "$GENERATE")
 _TYPES = {word: number for word, number in dns.rdatatype.RdataType.__members__.items() if number not in META_TYPES}
@@ -66,36 +69,87 @@ _TAG = re.compile(rb"\s*[A-Za-z0-9_-]+\s*=")  # a comment that looks like the re
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """`zone` is None when `problems` has errors. `files` is all that was asked of the loader, the main one first."""
+    """`zone` is None when `problems` has errors. `files` is all that was asked of the loader, the main one first.
+    `index` is that of a large zone in one file, if it was asked for."""
 
     zone: Zone | None
     problems: Problems
     files: tuple[str, ...]
+    index: TextIndex | None = None
 
 
-def read_zone(path: str, apex: bytes, load: Loader, now: int | None = None) -> Reading:
+class Sink(Protocol):
+    """Takes the records: see ZoneBuilder."""
+
+    def add(self, owner: bytes, rrtype: int, ttl: int, rdata: bytes, place: int, /) -> None: ...
+
+    def spell(self, owner: bytes, spelled: bytes, /) -> None: ...
+
+
+def read_zone(path: str, apex: bytes, load: Loader, now: int | None = None, *, indexed: bool = False) -> Reading:
     """The zone `apex` (lower-case wire name) from the file `path`. Raises nothing: every fault is a problem.
 
     `now` (seconds since 1970) is what signatures are held against; without it they are not.
     """
-    reader = _ZoneReader(apex, load)
+    problems = Problems()
+    files: list[str] = []
+    builder = ZoneBuilder(apex, problems, files)
+    reader = _ZoneReader(apex, load, problems, files, builder)
+    zone = index = None
     try:
-        zone = reader.run(path, now)
+        zone = reader.run(path, now, builder, indexed=indexed)
+        index = reader.index
     except TooManyErrors:
-        zone = None
-    return Reading(zone, reader.problems, tuple(reader.files))
+        pass
+    return Reading(zone, problems, tuple(files), index)
+
+
+class PartReader:
+    """Reads parts of a file, which follow each other, from a state on. The records go to `sink`; `marks` are found on
+    the way, with offsets and lines from the first octet on.
+
+    A part ends at the end of a line. If no error was found, it ended between two entries.
+    """
+
+    def __init__(self, path: str, apex: bytes, state: State, sink: Sink, problems: Problems) -> None:
+        self.problems = problems
+        self.marks: list[Mark] = []
+        self._octets = self._lines = 0
+        self._reader = _ZoneReader(apex, _load_nothing, problems, [path], sink)
+        self._reader.begin(path, state)
+
+    @property
+    def state(self) -> State:
+        return self._reader.state
+
+    @property
+    def has_generated(self) -> bool:
+        return self._reader.has_generated
+
+    def read(self, text: bytes, number: int) -> None:
+        """`number` lines are before it. Raises TooManyErrors."""
+        for offset, lines, state in self._reader.read_part(text, number):
+            self.marks.append(Mark(self._octets + offset, self._lines + lines - number, state))
+        self._octets += len(text)
+        self._lines += text.count(b"\n")
+
+
+def _load_nothing(path: str) -> bytes:
+    raise OSError(0, "nothing is included here")
 
 
 class _ZoneReader:
     """The state of one reading: what the directives set, and the last owner."""
 
-    def __init__(self, apex: bytes, load: Loader) -> None:
-        self.problems = Problems()
-        self.files: list[str] = []
+    def __init__(self, apex: bytes, load: Loader, problems: Problems, files: list[str], sink: Sink) -> None:
+        self.problems = problems
+        self.files = files
+        self.index: TextIndex | None = None
+        self._marks: list[Mark] | None = None  # noted while the main file is read, if they are wanted
         self._file_numbers: dict[str, int] = {}
         self._load = load
         self._apex = apex
-        self._builder = ZoneBuilder(apex, self.problems, self.files)
+        self._builder = sink
         self._file = 0  # index of the file that is being read
         self._path = ""
         self._open_paths: list[str] = []  # the main file and the includes that led here
@@ -120,23 +174,52 @@ class _ZoneReader:
         self._plain = PlainRdata(self._names)
         self._rdata = RdataReader(self._names, self._remark)
 
-    def run(self, path: str, now: int | None) -> Zone | None:
+    def run(self, path: str, now: int | None, builder: ZoneBuilder, *, indexed: bool) -> Zone | None:
         content = self._loaded(path, None)
         if content is None:
             return None
-        if content.startswith(_RAW_FORMATS):
+        if content.startswith(RAW_FORMATS):
             message = "this is BIND's raw format; `named-compilezone -f raw -F text -o NEW ZONE FILE` makes text of it"
             self.problems.error(Place(path), message)
             return None
+        if indexed and len(content) >= MIN_INDEXED_OCTETS:
+            self._marks = []
         self._read_file(path, content)
         # `remark` leads back to here. Without that cycle a million records need no garbage collector to go away.
         del self._rdata
         if self._apex_failed:
             return None
-        zone = self._builder.build()
+        zone = builder.build()
         if zone is not None:
-            check_zone(zone, self._builder, now)
-        return None if self.problems.errors else zone
+            check_zone(zone, builder, now)
+        if self.problems.errors:
+            return None
+        if self._marks is not None and len(self.files) == 1:
+            self.index = TextIndex.of(content, self._marks, self.state, builder.irregular)
+        return zone
+
+    # --- parts of a file ---------------------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> State:
+        return State(self._names.origin, self._owner, self._ttl, self._ttl_fixed)
+
+    @property
+    def has_generated(self) -> bool:
+        return self._generated > 0
+
+    def begin(self, path: str, state: State) -> None:
+        """What is read from here on stands in the middle of a file."""
+        self._path = path
+        self._open_paths = [posixpath.normpath(path)]
+        self._set_origin(state.origin)
+        _, self._owner, self._ttl, self._ttl_fixed = state
+
+    def read_part(self, text: bytes, number: int) -> list[Mark]:
+        marks: list[Mark] = []
+        self._marks = marks
+        self._read_lines(Source(text, self._begins_record, number))
+        return marks
 
     # --- files -------------------------------------------------------------------------------------------------------
 
@@ -172,7 +255,15 @@ class _ZoneReader:
         suffixes, codecs = self._names.suffixes, self._plain.codecs
         owner_word, owner, default, fixed = b"", self._owner, self._ttl, self._ttl_fixed
         stream = source.stream
+        marks = None if len(self._open_paths) > 1 or self._generating else self._marks
+        marked = sys.maxsize  # from which line on the next mark may stand
+        if marks is not None:
+            marks.append(Mark(0, number, self.state))
+            marked = number + CHUNK_LINES
         for line in stream:
+            if number >= marked and marks is not None:  # every entry before is finished here
+                marks.append(Mark(stream.tell() - len(line), number, State(self._names.origin, owner, default, fixed)))
+                marked = number + CHUNK_LINES
             number += step
             try:
                 if len(line) > MAX_LINE_OCTETS:
