@@ -7,8 +7,10 @@ at the time. A changed signature only makes it worth reading again; a changed ha
 import hashlib
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+
+from authdns.zone.text_index import TextIndex
 
 MAX_FILE_OCTETS = 1 << 30
 _CHUNK = 1 << 20
@@ -25,12 +27,17 @@ def signature(path: str) -> Signature:
     return (found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino)
 
 
+Text = Callable[[], TextIndex | None]  # which may have to be fetched, and cannot always be
+
+
 @dataclass(slots=True)
 class FileSet:
-    """`load` is given to the zone-file reader; what it was asked for is remembered."""
+    """`load` is given to the zone-file reader; what it was asked for is remembered. `text` is what the file said from
+    which the zone was read, if it is one large file, so that an edit of it can be read in parts."""
 
     signatures: dict[str, Signature] = field(default_factory=dict)
     hashes: dict[str, bytes] = field(default_factory=dict)
+    text: Text | None = None
 
     def load(self, path: str) -> bytes:
         """The content of a regular file. Raises OSError."""

@@ -1,9 +1,10 @@
 """Images of zones for the engine: made here, and those of large zones kept in the state folder, so that a restart need
 neither read nor compile a zone whose files are the same.
 
-A kept image is a file of its own: a head, the image, and what else the Zone holds. It is taken only if this very
-program made it, no octet of it is damaged, and no file that the zone was read from has changed (server/files). In all
-other cases the zone is read: a kept image is never needed.
+A kept image is a file of its own: a head, the image, what else the Zone holds, and the index of the text that it was
+read from, if there is one. It is taken only if this very program made it, no octet of it is damaged (of the index, when
+it is needed), and no file that the zone was read from has changed (server/files). In all other cases the zone is read:
+a kept image is never needed.
 """
 
 import hashlib
@@ -12,6 +13,8 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
+from itertools import chain
 from mmap import MAP_POPULATE, MAP_PRIVATE, PROT_READ, mmap
 from pathlib import Path
 from struct import Struct
@@ -21,17 +24,18 @@ import authdns
 from authdns.answer.executor import COMPILE_WHOLE_NAMES, ServedZone
 from authdns.answer.image import Image, ImageNames, write_image
 from authdns.server.engine import NativeEngine
-from authdns.server.files import FileSet
+from authdns.server.files import FileSet, Text
 from authdns.server.log import log
 from authdns.wire import name as names
 from authdns.zone import packed
 from authdns.zone.digest import content_digest
 from authdns.zone.problem import Problems
+from authdns.zone.text_index import TextIndex
 from authdns.zone.zone import Zone
 
 _SUFFIX = ".image"
-_HEAD = Struct("<8s16sQQQQ")  # magic, who made it; of the image and of the rest: octets, checksum
-_MAGIC = b"authdns\1"
+_HEAD = Struct("<8s16sQQQQQQ")  # magic, who made it; of the image, the rest and the text: octets, checksum
+_MAGIC = b"authdns\2"
 _CODE = ("wire", "zone", "answer", "answer/native")  # decides what is in an image
 
 
@@ -79,7 +83,7 @@ class Images:
         found = self._kept(apex, lambda plain: plain["path"] == path and files.are_still(plain["files"]))
         if found is None:
             return None
-        served, plain = found
+        served, plain, files.text = found
         return files, served, packed.unpack_problems(plain["problems"])
 
     def last(self, apex: bytes) -> ServedZone | None:
@@ -87,7 +91,9 @@ class Images:
         found = self._kept(apex, lambda plain: True)
         return None if found is None else found[0]
 
-    def _kept(self, apex: bytes, wanted: Callable[[packed.Plain], bool]) -> tuple[ServedZone, packed.Plain] | None:
+    def _kept(
+        self, apex: bytes, wanted: Callable[[packed.Plain], bool]
+    ) -> tuple[ServedZone, packed.Plain, Text | None] | None:
         """What was kept, and said beside it, if that is `wanted`; damage is told in the log."""
         kept = self._path(apex)
         try:
@@ -95,22 +101,38 @@ class Images:
             head = _HEAD.unpack_from(content)
             if head[:2] != (_MAGIC, self._maker):
                 return None
-            _, _, image_octets, image_sum, rest_octets, rest_sum = head
+            _, _, image_octets, image_sum, rest_octets, rest_sum, text_octets, text_sum = head
             image = content[_HEAD.size :][:image_octets]
-            rest = content[_HEAD.size + image_octets :]
-            if len(rest) != rest_octets or self._engine.checksum(rest) != rest_sum:
+            rest = content[_HEAD.size + image_octets :][:rest_octets]
+            text = content[_HEAD.size + image_octets + rest_octets :]
+            is_whole = (len(rest), len(text)) == (rest_octets, text_octets)
+            if not is_whole or self._engine.checksum(rest) != rest_sum:
                 raise ValueError("the end is not what was written")
+            if not text and self._engine.checksum(text) != text_sum:
+                raise ValueError("the head is not what was written")
             plain = packed.unpack(rest)
             if plain["zone"]["apex"] != apex or not wanted(plain):
                 return None
             if self._engine.checksum(image) != image_sum:
                 raise ValueError("the image is not what was written")
             loaded = self._engine.load(image)
-            return _on_image(packed.unpack_zone(plain["zone"], ImageNames(loaded)), loaded, plain["digest"]), plain
+            served = _on_image(packed.unpack_zone(plain["zone"], ImageNames(loaded)), loaded, plain["digest"])
+            return served, plain, partial(self._text, apex, text, text_sum) if text_octets else None
         except FileNotFoundError:
             return None
         except Exception as error:
             log.warning("zone %s/IN: the image in %s is damaged: %s", names.zone_text(apex), kept, error)
+            return None
+
+    def _text(self, apex: bytes, octets: memoryview, checksum: int) -> TextIndex | None:
+        """Looked at only when it is needed, so that it does not make a start slower."""
+        try:
+            if self._engine.checksum(octets) != checksum:
+                raise ValueError("it is not what was written")
+            return packed.unpack_text(packed.unpack(octets))
+        except Exception as error:
+            path = self._path(apex)
+            log.warning("zone %s/IN: the text kept in %s is damaged: %s", names.zone_text(apex), path, error)
             return None
 
     def keep_only(self, apexes: set[bytes]) -> None:
@@ -131,13 +153,15 @@ class Images:
             "problems": packed.pack_problems(problems),
         }
         rest = packed.pack(plain)
-        sums = (len(octets), self._engine.checksum(octets), len(rest), self._engine.checksum(rest))
+        index = None if files.text is None else files.text()
+        text = b"" if index is None else packed.pack(packed.pack_text(index))
+        sums = chain.from_iterable((len(part), self._engine.checksum(part)) for part in (octets, rest, text))
         self._folder.mkdir(exist_ok=True, mode=0o700)
         path = self._path(zone.apex)
         new = path.with_suffix(".new")
         try:
             with open(new, "wb") as file:
-                file.writelines((_HEAD.pack(_MAGIC, self._maker, *sums), octets, rest))
+                file.writelines((_HEAD.pack(_MAGIC, self._maker, *sums), octets, rest, text))
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(new, path)

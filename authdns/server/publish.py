@@ -19,7 +19,7 @@ from authdns.server.images import is_large
 from authdns.server.log import log
 from authdns.server.notify import NotifyService
 from authdns.server.versions import Versions
-from authdns.server.zones import ZoneState
+from authdns.server.zones import Step, ZoneState
 from authdns.store import Served
 from authdns.transfer.notify import Outcome
 from authdns.wire import name as names
@@ -74,9 +74,8 @@ class Publisher:
             state.load_seconds * 1000,
             extra=about(apex) if isinstance(before, ServedZone) else None,
         )
-        self._published.append(
-            _Published(apex, served, before if isinstance(before, ServedZone) else None, state.configured.policy)
-        )
+        replaced = before if isinstance(before, ServedZone) else None
+        self._published.append(_Published(apex, served, replaced, state.step, state.configured.policy))
         if len(self._published) == 1:  # else the worker will come to it: thousands may be read at a start
             self._worker.submit(self._compare_all)
 
@@ -151,10 +150,13 @@ class Publisher:
         """What led from `last`, as it was announced, to what is served now. If that is not known (the server was down,
         or served something else under that serial meanwhile), the history begins anew: IXFR must not mend what it does
         not know."""
-        zone, before = published.served.zone, published.before
+        zone, before, step = published.served.zone, published.before, published.step
         delta = None
         if before is not None and last is not None and before.digest == last.digest:
-            delta = difference(before.zone, zone, zone.records)
+            if step is not None and step.digest == before.digest:
+                delta = step.delta
+            else:
+                delta = difference(before.zone, zone, zone.records)
         try:
             # Of large zones the engine's images are kept; of private ones there are none.
             content = self._keeps_large or not is_large(zone) or isinstance(published.served, PrivateZone)
@@ -214,11 +216,12 @@ class Publisher:
 
 
 class _Published(NamedTuple):
-    """A version and the one that it replaced in this process."""
+    """A version and the one that it replaced in this process; `step` is what led to it, if that is known."""
 
     apex: bytes
     served: ServedZone
     before: ServedZone | None
+    step: Step | None
     policy: ZonePolicy
 
 

@@ -14,13 +14,13 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from authdns.answer.changes import MAX_CHANGED_NAMES
 from authdns.answer.executor import ServedZone
 from authdns.config import Config, ConfigProblem, ConfiguredZone, TransferRule, Where, expand_zones
 from authdns.server.catalogs import Catalogs
-from authdns.server.files import FileSet, list_folder
+from authdns.server.files import FileSet, Text, list_folder
 from authdns.server.images import Images, is_large
 from authdns.server.imaging import Imaging, without_collection
 from authdns.server.log import log
@@ -28,10 +28,12 @@ from authdns.server.members import NOTHING, Members
 from authdns.server.watch import Watcher
 from authdns.transfer.policy import Rule
 from authdns.wire import name as names
-from authdns.zone.delta import difference
-from authdns.zone.digest import content_digest
+from authdns.zone.delta import Delta, difference
+from authdns.zone.digest import content_digest, updated_digest
+from authdns.zone.patch import owners_of
 from authdns.zone.problem import Place, Problems, Severity
 from authdns.zone.reader import read_zone
+from authdns.zone.reread import reread
 from authdns.zone.zone import Zone
 
 TURN_SECONDS = 0.02  # of reading small zones; then the worker does what else is to be done
@@ -45,14 +47,31 @@ FREEZE_RECORDS = 10_000  # a zone so large is moved out of the garbage collector
 
 Result = TypeVar("Result")
 Item = TypeVar("Item")
-# What was read; the zone, which is one of an earlier time if there are errors, or None; problems; seconds.
-Loaded = tuple[FileSet, ServedZone | None, Problems, float]
+
+
+class Step(NamedTuple):
+    """What led to a version from the one with this digest."""
+
+    digest: bytes
+    delta: Delta
+
+
+class Loaded(NamedTuple):
+    """What was read; the zone, which is one of an earlier time if there are errors, or None; what changed, if that is
+    known."""
+
+    files: FileSet
+    served: ServedZone | None
+    problems: Problems
+    seconds: float
+    step: Step | None = None
 
 
 @dataclass(slots=True)
 class ZoneState:
     """What is known of one zone that has a `file`, or of a catalog, whose `file` is an empty text. `loaded_at` and
-    `failed_at` are wall-clock times, 0 for never."""
+    `failed_at` are wall-clock times, 0 for never. `text` is what `served` was read from, `step` what led to it from
+    what was served before, if they are known."""
 
     configured: ConfiguredZone
     file: str
@@ -62,6 +81,8 @@ class ZoneState:
     failed_at: float = 0.0
     load_seconds: float = 0.0
     problems: Problems = field(default_factory=Problems)
+    text: Text | None = None
+    step: Step | None = None
 
     @property
     def error(self) -> str | None:
@@ -234,7 +255,7 @@ class Zones:
                 await asyncio.wait((turn,), timeout=TURN_SECONDS)
                 while self._loaded:
                     apex, loaded = self._loaded.popleft()
-                    self._take(apex, *loaded)
+                    self._take(apex, loaded)
             more = turn.result()
 
     async def tidy(self) -> None:
@@ -341,11 +362,11 @@ class Zones:
             found = None
             if self._imaging.images is not None and not state.files.signatures:
                 found = find_zone(state.file, apex, self._imaging.images)
-            loaded = found or load_zone(state.file, apex, self._imaging, state)
-            files, served, problems, seconds = loaded
-            if served is None and state.served is None:
-                served = self._restored(apex)
-            self._loaded.append((apex, (files, served, problems, seconds)))
+            loaded = found or reload_zone(state, apex, self._imaging)
+            loaded = loaded or load_zone(state.file, apex, self._imaging, state)
+            if loaded.served is None and state.served is None:
+                loaded = loaded._replace(served=self._restored(apex))
+            self._loaded.append((apex, loaded))
             if time.perf_counter() - begun > TURN_SECONDS:
                 return True
         return False
@@ -366,7 +387,7 @@ class Zones:
             problems.error(
                 Place(str(catalog.entry)), f"the server failed on this catalog, which is its fault: {error!r}"
             )
-        return FileSet(), served, problems, time.perf_counter() - begun
+        return Loaded(FileSet(), served, problems, time.perf_counter() - begun)
 
     def _restored(self, apex: bytes) -> ServedZone | None:
         """In the worker: what was published last of a zone whose file is broken."""
@@ -378,8 +399,9 @@ class Zones:
         served.digest = content_digest(zone)
         return self._imaging.made(served, large=True)
 
-    def _take(self, apex: bytes, files: FileSet, served: ServedZone | None, problems: Problems, seconds: float) -> None:
+    def _take(self, apex: bytes, loaded: Loaded) -> None:
         state = self.states[apex]
+        files, served, problems, seconds, step = loaded
         state.files, state.problems, state.load_seconds = files, problems, seconds
         self._log_problems(apex, problems)
         if problems.errors:
@@ -393,7 +415,7 @@ class Zones:
         assert served is not None, "or there would be an error"
         if served.zone.records >= FREEZE_RECORDS:
             gc.freeze()
-        state.served, state.loaded_at = served, time.time()
+        state.served, state.text, state.step, state.loaded_at = served, files.text, step, time.time()
         self._publisher.publish(apex, state)
 
         def imaged(made: ServedZone) -> None:
@@ -434,29 +456,82 @@ def load_zone(path: str, apex: bytes, imaging: Imaging, state: ZoneState | None 
     begun = time.perf_counter()
     files = FileSet()
     with without_collection():
-        served = None
+        served = step = None
         try:
-            reading = read_zone(path, apex, files.load, int(time.time()))
+            reading = read_zone(path, apex, files.load, int(time.time()), indexed=True)
             problems = reading.problems
             if reading.zone is not None:
-                served = _next(reading.zone, None if state is None else state.served, imaging, files, problems)
+                index = reading.index
+                files.text = None if index is None else lambda: index
+                before, served = None if state is None else state.served, ServedZone(reading.zone)
+                delta = _changes(before, reading.zone)
+                step = _step(before, delta)
+                served = _ready(served, before, delta, imaging, files, problems)
         except Exception as error:  # one zone that we cannot handle must not keep the others from being read
             log.exception("zone %s/IN: reading it failed inside the server", names.zone_text(apex))
             served, problems = None, Problems()
             problems.error(Place(path), f"the server failed on this zone, which is its fault: {error!r}")
-    return files, served, problems, time.perf_counter() - begun
+    return Loaded(files, served, problems, time.perf_counter() - begun, step)
 
 
-def _next(zone: Zone, before: ServedZone | None, imaging: Imaging, files: FileSet, problems: Problems) -> ServedZone:
-    """Ready to be published in the place of `before`. A large zone that has an image goes on with it; if it cannot, it
-    is not published before it has the next one. Without one it is answered by Python until then, which is sooner."""
-    served = ServedZone(zone)
-    if before is None or before.image is None or not is_large(zone):
+def reload_zone(state: ZoneState, apex: bytes, imaging: Imaging) -> Loaded | None:
+    """The same after an edit of a large zone, reading what changed alone. None: it has to be read as a whole."""
+    begun = time.perf_counter()
+    served, text, files = state.served, state.text, FileSet()
+    if served is None or text is None:
+        return None
+    with without_collection():
+        try:
+            index = text()
+            if index is None:
+                return None
+            found = reread(state.file, files.load(state.file), index, served.zone)
+            if isinstance(found, str):
+                log.debug("zone %s/IN: read as a whole: %s", names.zone_text(apex), found)
+                return None
+            made, step, new_index = served, _step(served, found.delta), found.index
+            files.text = lambda: new_index
+            if found.delta is not None:
+                made = ServedZone(found.zone)
+                if served.digest is not None:
+                    made.digest = updated_digest(served.digest, served.zone, found.zone, owners_of([found.delta]))
+                made = _ready(made, served, found.delta, imaging, files, found.problems)
+        except OSError:
+            return None  # load_zone says why
+        except Exception:
+            log.exception("zone %s/IN: reading what changed failed inside the server", names.zone_text(apex))
+            return None
+    return Loaded(files, made, found.problems, time.perf_counter() - begun, step)
+
+
+def _changes(before: ServedZone | None, zone: Zone) -> Delta | None:
+    """From the version before to this one, if that is worth knowing soon: if there is an image to go on with. (Of a
+    zone that was small, nothing is kept from which the history could lead to this one.)"""
+    if before is None or before.image is None or not is_large(zone) or not is_large(before.zone):
+        return None
+    return difference(before.zone, zone, MAX_CHANGED_RECORDS)
+
+
+def _step(before: ServedZone | None, delta: Delta | None) -> Step | None:
+    if before is None or before.digest is None or delta is None:
+        return None
+    return Step(before.digest, delta)
+
+
+def _ready(
+    served: ServedZone,
+    before: ServedZone | None,
+    delta: Delta | None,
+    imaging: Imaging,
+    files: FileSet,
+    problems: Problems,
+) -> ServedZone:
+    """To be published in the place of `before`. A large zone that has an image goes on with it; if it cannot, it is not
+    published before it has the next one. Without one it is answered by Python until then, which is sooner."""
+    if before is None or before.image is None or not is_large(served.zone):
         return imaging.made(served, files, problems)
-    if is_large(before.zone):  # else nothing is kept of it from which the history could lead to this one
-        delta = difference(before.zone, zone, MAX_CHANGED_RECORDS)
-        if delta is not None and imaging.follow(before, served, (delta,)):
-            return served
+    if delta is not None and is_large(before.zone) and imaging.follow(before, served, (delta,)):
+        return served
     return imaging.made(served, files, problems, large=True)
 
 
@@ -464,7 +539,7 @@ def find_zone(path: str, apex: bytes, images: Images) -> Loaded | None:
     """What was kept of it, if its files are still the same; blocking."""
     begun = time.perf_counter()
     found = images.find(apex, path)
-    return None if found is None else (*found, time.perf_counter() - begun)
+    return None if found is None else Loaded(*found, time.perf_counter() - begun)
 
 
 def _folders_of(paths: Iterable[str]) -> set[str]:

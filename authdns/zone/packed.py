@@ -1,5 +1,5 @@
-"""What a Zone holds besides its names, as octets: kept beside its image (answer/image.py), so that it need not be read
-and built again.
+"""What a Zone holds besides its names, and the index of its text, as octets: kept beside its image (answer/image.py),
+so that it need not be read and built again.
 
 For this machine and this Python only: marshal's format belongs to the interpreter. Whoever keeps the octets sees to it
 that they are the same as before; marshal itself trusts them.
@@ -12,6 +12,7 @@ from typing import Any
 
 from authdns.zone.denial import Nsec, Nsec3, Parameters
 from authdns.zone.problem import Place, Problem, Problems, Severity
+from authdns.zone.text_index import Chunk, State, TextIndex
 from authdns.zone.zone import RRset, RRsets, Zone
 
 Plain = Any  # what marshal knows: numbers, texts, octets, and tuples, lists and dictionaries of them
@@ -64,6 +65,17 @@ def unpack_zone(plain: Plain, names: Mapping[bytes, RRsets]) -> Zone:
         signed=plain["signed"],
         records=plain["records"],
     )
+
+
+def pack_text(index: TextIndex) -> Plain:
+    chunks = [(tuple(chunk.state), *chunk[1:]) for chunk in index.chunks]
+    return chunks, tuple(index.end), index.ends_line, list(index.irregular)
+
+
+def unpack_text(plain: Plain) -> TextIndex:
+    chunks, end, ends_line, irregular = plain
+    found = tuple(Chunk(State(*state), *others) for state, *others in chunks)
+    return TextIndex(found, State(*end), ends_line, frozenset(irregular))
 
 
 def pack_problems(problems: Problems) -> Plain:

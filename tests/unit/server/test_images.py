@@ -21,6 +21,7 @@ from authdns.server.images import Images
 from authdns.server.imaging import Imaging
 from authdns.server.zones import load_zone
 from authdns.wire import name as names
+from authdns.zone import reader
 from authdns.zone.problem import Problems
 from tests.unit.answer.zones import SIGNED, SOA, Record, signed, zone_from_records
 
@@ -55,7 +56,7 @@ def load(zone_file: Path, images: Images) -> ServedZone:
 
 
 def load_with_problems(zone_file: Path, images: Images) -> tuple[ServedZone, Problems]:
-    files, served, problems, _ = load_zone(str(zone_file), APEX, imaging(images))
+    files, served, problems, *_ = load_zone(str(zone_file), APEX, imaging(images))
     assert served is not None, list(problems)
     return images.make(served, files, problems), problems
 
@@ -178,6 +179,33 @@ def test_every_damage_is_noticed(tmp_path: Path, images: Images, zone_file: Path
     assert images.find(APEX, str(zone_file)) is None
     path.write_bytes(whole)
     assert images.find(APEX, str(zone_file)) is not None
+
+
+def test_the_text_is_kept_for_the_first_edit(
+    tmp_path: Path, images: Images, zone_file: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(reader, "MIN_INDEXED_OCTETS", 0)
+    zone_file.write_text(HEAD.replace("$INCLUDE more", "".join(f"H{i} A 192.0.2.1\n" for i in range(6000))))
+    files, served, problems, *_ = load_zone(str(zone_file), APEX, imaging(images))
+    assert served is not None
+    images.make(served, files, problems)
+    found = images.find(APEX, str(zone_file))
+    assert found is not None
+    assert files.text is not None
+    assert found[0].text is not None
+    assert found[0].text() == files.text()
+    assert found[0].text() is not None
+    whole = kept_file(tmp_path).read_bytes()
+    kept_file(tmp_path).write_bytes(whole[:-1] + bytes((whole[-1] ^ 1,)))
+    found = images.find(APEX, str(zone_file))
+    assert found is not None
+    assert found[0].text is not None
+    assert not caplog.text
+    assert found[0].text() is None
+    assert "is damaged" in caplog.text
+    (tmp_path / "more").write_text("")
+    kept_file(tmp_path).write_bytes(whole[:-1])
+    assert images.find(APEX, str(zone_file)) is None
 
 
 def test_a_full_disk_takes_nothing_away(

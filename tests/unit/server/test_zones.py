@@ -25,7 +25,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_a_zone_comes_with_all_its_files_and_compiled(file: Path) -> None:
-    files, served, problems, seconds = zones.load_zone(str(file), APEX, PYTHON)
+    files, served, problems, seconds, *_ = zones.load_zone(str(file), APEX, PYTHON)
     assert served is not None
     assert set(files.hashes) == {str(file), str(file.with_name("more"))}
     assert not list(problems)
@@ -40,7 +40,7 @@ def test_a_zone_on_which_the_server_itself_fails_is_not_loaded_and_its_files_are
         raise RuntimeError("a class that cannot be compiled")
 
     monkeypatch.setattr(ServedZone, "compile_all", fail)
-    files, served, problems, _ = zones.load_zone(str(file), APEX, PYTHON)
+    files, served, problems, *_ = zones.load_zone(str(file), APEX, PYTHON)
     assert served is None
     assert not files.touched()
     [problem] = problems
