@@ -18,7 +18,7 @@ from authdns.wire import name as names
 from authdns.wire.message import EXPIRE, header, opt_record
 from authdns.wire.rdata import folded, parse_soa
 from authdns.wire.serial import is_newer
-from authdns.wire.tsig import Key, SignedStream, Signer
+from authdns.wire.tsig import Key, SignedStream, Signer, TsigError
 from authdns.wire.types import Class, Rcode, Type, rcode_to_text
 from authdns.zone.builder import ZoneBuilder
 from authdns.zone.delta import Delta
@@ -393,6 +393,14 @@ _RCODES: dict[int, str] = {
 }
 
 
+_TSIG_ERRORS = {
+    TsigError.BADKEY: "it does not know our key",
+    TsigError.BADSIG: "its secret for that key is another one",
+    TsigError.BADTIME: "its clock and ours differ",
+}
+
+
 def _tsig_reason(answer: Answer, reason: str) -> str:
     said = "" if answer.rcode == Rcode.NOERROR else f"the primary answered {rcode_to_text(answer.rcode)}; "
-    return f"{said}TSIG: {reason}"
+    hint = next((f": {hint}" for error, hint in _TSIG_ERRORS.items() if reason.endswith(f"says {error.name}")), "")
+    return f"{said}TSIG: {reason}{hint}"

@@ -59,6 +59,7 @@ def test_there_are_commented_blocks() -> None:
         "cookies",
         "history",
         "identity",
+        "primaries",
         "rate-limit",
         "secondaries",
         "secondaries",
