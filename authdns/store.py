@@ -289,6 +289,12 @@ class Store:
         found = row.fetchone()
         return None if found is None else Lease(*found)
 
+    def forget_versions(self, apex: bytes) -> None:
+        """What was served last is still to be remembered, so that a serial that goes back is noticed."""
+        with self.transaction():
+            self.forget_history(apex)
+            self.forget_content(apex)
+
     def forget_lease(self, apex: bytes) -> None:
         """It has a zone file now."""
         self._database.execute("DELETE FROM leases WHERE apex = ?", (apex,))

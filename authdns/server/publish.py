@@ -114,6 +114,14 @@ class Publisher:
         self._table.withdraw(apex)
         self._notify.forget(apex)
         log.info("zone %s/IN: no longer configured, no longer served", names.zone_text(apex), extra=about(apex))
+        self._worker.submit(self._forget_versions, apex)
+
+    def _forget_versions(self, apex: bytes) -> None:
+        """In the worker."""
+        try:
+            self._store.forget_versions(apex)
+        except sqlite3.Error as error:
+            log.error("cannot write %s: %s", self._store.path, error)
 
     def _compare_all(self) -> None:
         """In the worker."""

@@ -187,3 +187,18 @@ def test_what_the_catalogs_of_others_list(tmp_path: Path) -> None:
     assert store.listed() == {b"b": one}
     assert [store.served(zone) is None for zone in (b"a", b"b", b"c")] == [True, True, False]
     store.close()
+
+
+def test_of_a_zone_that_is_withdrawn_only_the_last_serial_is_kept(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for apex in (APEX, OTHER):
+        store.record(apex, Served(2, b"digest", announced=True))
+        store.keep_content(apex, 1, b"records")
+        store.add_delta(apex, (1, 2), b"delta", 0, KEEP)
+    store.forget_versions(APEX)
+    assert store.content(APEX) is None
+    assert store.history(APEX, 1) == []
+    assert store.served(APEX) == Served(2, b"digest", announced=True)
+    assert store.content(OTHER) == (1, b"records")
+    assert store.history(OTHER, 1) == [b"delta"]
+    store.close()
