@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from authdns.answer.changes import Changes, changed_names
 from authdns.answer.executor import ServedZone
+from authdns.server.background import in_background
 from authdns.server.files import FileSet
 from authdns.server.images import Images, is_large
 from authdns.server.log import log
@@ -33,13 +34,13 @@ class _Wanted(NamedTuple):
 
 
 class Imaging:
-    """`images` is None where Python answers. Images of large zones are made by a thread of their own, one after the
-    other: the worker, which makes the versions, does not wait for them."""
+    """`images` is None where Python answers. Images of large zones are made in the background, one after the other: the
+    worker, which makes the versions, does not wait for them, nor does the end of the process."""
 
     def __init__(self, images: Images | None, worker: ThreadPoolExecutor) -> None:
         self.images = images
         self._worker = worker
-        self._background = ThreadPoolExecutor(1, "images")
+        self._one = asyncio.Lock()
         self._wanted: dict[bytes, _Wanted | None] = {}  # by apex, while there is a task; None: nothing any more
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -119,7 +120,8 @@ class Imaging:
         try:
             # Whatever the worker still has to do with this version, and all else that waits there, comes first.
             await loop.run_in_executor(self._worker, _nothing)
-            imaged = await loop.run_in_executor(self._background, make)
+            async with self._one:
+                imaged = await in_background(make, "image")
         except Exception:
             log.exception(
                 "zone %s/IN: no image could be made, Python answers for it", names.zone_text(served.zone.apex)
@@ -133,7 +135,6 @@ class Imaging:
     def stop(self) -> None:
         for task in self._tasks:
             task.cancel()
-        self._background.shutdown(cancel_futures=True)
 
 
 def _go_on(served: ServedZone, before: ServedZone, imaged: ServedZone) -> bool:

@@ -6,15 +6,14 @@ background: nothing waits for it.
 """
 
 import asyncio
-import contextlib
 import ipaddress
 import secrets
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 
 from authdns.config import Endpoint, ZonePolicy
+from authdns.server.background import in_background
 from authdns.server.events import about
 from authdns.server.keys import Keys
 from authdns.server.listen import source_for
@@ -119,29 +118,8 @@ class NotifyService:
         asked, known = self._found.get(server, (0.0, None))
         if known is not None and self._loop.time() - asked < KEPT_SECONDS:
             return known
-        result: asyncio.Future[list[Address]] = self._loop.create_future()
+        result = in_background(lambda: _addresses(server), "lookup")
         self._found[server] = (self._loop.time(), result)
-
-        def settle(found: list[Address] | OSError | UnicodeError) -> None:
-            if isinstance(found, list):
-                result.set_result(found)
-            else:
-                result.set_exception(found)
-                result.exception()  # nobody may be waiting any more
-
-        def look_up() -> None:
-            found: list[Address] | OSError | UnicodeError
-            try:
-                entries = socket.getaddrinfo(
-                    names.to_text(server), DNS_PORT, type=socket.SOCK_DGRAM, flags=socket.AI_ADDRCONFIG
-                )
-                found = [ipaddress.ip_address(entry[4][0]) for entry in entries]
-            except (OSError, UnicodeError) as error:
-                found = error
-            with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
-                self._loop.call_soon_threadsafe(settle, found)
-
-        threading.Thread(target=look_up, name="lookup", daemon=True).start()
         return result
 
     def _start(self, zone: Zone, targets: Iterable[Target]) -> None:
@@ -278,6 +256,12 @@ def _addresses_in(zone: Zone, server: bytes) -> list[Address]:
         if rrset.type in (Type.A, Type.AAAA)
         for rdata in rrset.rdatas
     ]
+
+
+def _addresses(server: bytes) -> list[Address]:
+    """By the system's resolver. Raises OSError or UnicodeError."""
+    entries = socket.getaddrinfo(names.to_text(server), DNS_PORT, type=socket.SOCK_DGRAM, flags=socket.AI_ADDRCONFIG)
+    return [ipaddress.ip_address(entry[4][0]) for entry in entries]
 
 
 def _targets(server: bytes, addresses: Iterable[Address]) -> list[Target]:
