@@ -1,5 +1,6 @@
 """The state file: it remembers, and a damaged one is set aside."""
 
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -201,4 +202,19 @@ def test_of_a_zone_that_is_withdrawn_only_the_last_serial_is_kept(tmp_path: Path
     assert store.served(APEX) == Served(2, b"digest", announced=True)
     assert store.content(OTHER) == (1, b"records")
     assert store.history(OTHER, 1) == [b"delta"]
+    store.close()
+
+
+def test_a_full_disk_is_said_to_be_one_and_ends_the_transaction(tmp_path: Path) -> None:
+    """SQLite rolls back by itself then, and there is nothing more to roll back."""
+    store = Store(tmp_path)
+    store._database.execute("PRAGMA max_page_count = 30")
+    with pytest.raises(sqlite3.OperationalError, match="disk is full"):
+        add(store, 1, 2, octets=1 << 20)
+    assert chain(store, 1, 2) == []
+    with store.transaction():
+        store.record(APEX, Served(2, b"", announced=False))
+    store.close()
+    store = Store(tmp_path)
+    assert store.served(APEX) == Served(2, b"", announced=False)
     store.close()
