@@ -275,7 +275,7 @@ class Secondaries:
             served = None if state.foreign or state.served is None else state.served.zone
             step = await self._asking.ask(apex, served, primary, whole=state.whole)
             if isinstance(step, Whole | Changes):
-                done = await self._loop.run_in_executor(self._worker, self._made, apex, state, step)
+                done = await self._loop.run_in_executor(self._worker, self._made, apex, state, primary, step)
             else:
                 done = step
         except Exception as error:  # a fault of ours must not keep the zone from being asked for again
@@ -288,13 +288,21 @@ class Secondaries:
         state.load_seconds = time.perf_counter() - begun
         if isinstance(done, _Version):
             self._take(apex, state, primary, done)
+        elif primary not in state.configured.primaries:
+            self._leave(apex, primary)
         elif isinstance(done, UpToDate):
             self._confirm(apex, state, primary, done)
         else:
             self._fail(apex, state, primary, done)
         self._poll_soon()
 
-    def _made(self, apex: bytes, state: SecondaryState, step: Whole | Changes) -> "_Version | Failed":
+    def _leave(self, apex: bytes, primary: Primary) -> None:
+        """What it said does not count any more; those that it was replaced by are asked."""
+        self._refresher.otherwise(apex, clock.since_boot())
+        text = "zone %s/IN: what came from %s is not taken: it is no longer one of the zone's primaries"
+        log.info(text, names.zone_text(apex), named(primary), extra=about(apex))
+
+    def _made(self, apex: bytes, state: SecondaryState, primary: Primary, step: Whole | Changes) -> "_Version | Failed":
         """In the worker: what was received as a zone that is in the store; nothing less is published."""
         before = None if state.served is None else state.served.zone
         try:
@@ -313,6 +321,8 @@ class Secondaries:
                     served = self._imaging.made(served, large=imaged)
         except DoesNotFit as error:
             return Failed(Trouble.CONTENT, str(error), of_changes=isinstance(step, Changes))
+        if primary not in state.configured.primaries:  # of a transfer that took long, perhaps because it is hostile
+            return Failed(Trouble.REFUSED, "it is no longer one of the zone's primaries")
         soa = zone.soa
         left = self._refresher.life(soa, step.expire)
         try:

@@ -11,9 +11,10 @@ import re
 import signal
 import sqlite3
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -21,7 +22,10 @@ import yaml
 
 from authdns.answer.executor import COMPILE_WHOLE_NAMES
 from authdns.store import FILE_NAME
-from tests.peers import Authdns, Endpoint, TsigKey, Zone, axfr, free_port, records_in_file, wait_until
+from tests.hostile_primary import Copy, Fault, HostilePrimary
+from tests.hostile_primary.actions import Action, Wait
+from tests.hostile_primary.faults import AXFR, Talk
+from tests.peers import Authdns, Endpoint, TsigKey, Zone, axfr, free_port, records_in_file, serial_at, wait_until
 from tests.scenario.tools import (
     SECONDS,
     Tcp,
@@ -437,6 +441,29 @@ def test_other_primaries_are_asked_at_once(tmp_path: Path, file: Path, primary: 
         configure(server, entry(other.endpoint, allow_notify="127.0.0.9"))
         assert rcode(over_udp(server.endpoint, notify(), "127.0.0.9")) == NOERROR
         follows(server, 3)
+
+
+def test_what_a_primary_gives_that_is_none_any_more_is_not_taken(tmp_path: Path, file: Path, primary: Authdns) -> None:
+    """Its serial is far ahead, so nothing of the others would ever be taken again."""
+    finish = Event()
+
+    def slow(talk: Talk) -> Iterator[Action]:
+        first, *others = talk.honest(per_message=1)
+        yield first
+        while not finish.is_set():
+            yield Wait(0.05)
+        yield from others
+
+    copy = Copy(APEX, hosts=3)
+    copy.edit(1000)
+    copy.fault = Fault("slow", "It waits in the middle.", frozenset((AXFR,)), "", slow)
+    with HostilePrimary([copy]) as hostile, secondary(tmp_path, Endpoint(*hostile.address)) as server:
+        assert copy.begun.wait(SECONDS)
+        configure(server, entry(primary.endpoint))
+        finish.set()
+        follows(server, 1)
+        server.wait_for_log(rf"what came from 127\.0\.0\.1#{hostile.address[1]} is not taken: it is no longer one of")
+        assert serial_at(server.endpoint, APEX) == 1
 
 
 def test_from_a_file_to_primaries_and_back(tmp_path: Path, file: Path, primary: Authdns) -> None:
