@@ -391,7 +391,7 @@ class Secondaries:
         state.error, state.primary = None, str(primary.endpoint)
         left = self._refresher.refreshed(apex, soa, clock.since_boot(), replaced=False, expire=answer.expire)
         self._counters.incoming("up to date")
-        self._worker.submit(self._keep_lease, apex, left)
+        self._worker.submit(self._keep_lease, served.zone, left)
         log.debug("zone %s/IN: %s has serial %d too", names.zone_text(apex), named(primary), soa.serial)
         if left <= 0 and not state.expired:
             self._expire(apex, state)
@@ -400,9 +400,16 @@ class Secondaries:
             log.info("zone %s/IN: serial %d is confirmed, and served again", zone, soa.serial, extra=about(apex))
             self._serve(apex, state, served, announce=False)
 
-    def _keep_lease(self, apex: bytes, left: float) -> None:
+    def _keep_lease(self, zone: Zone, left: float) -> None:
+        """In the worker. If the version itself could not be written when it came (a full disk), it is now: what is
+        there is an older one, and the lease must not be taken for its."""
+        store, lease = self._versions.store, clock.lease(left)
         try:
-            self._versions.store.keep_lease(apex, clock.lease(left))
+            last = store.served(zone.apex)
+            if last is not None and last.serial == zone.soa.serial:
+                store.keep_lease(zone.apex, lease)
+            else:
+                self._versions.commit(zone, (), lease)
         except sqlite3.Error as error:
             log.error("cannot write %s: %s", self._versions.store.path, error)
 

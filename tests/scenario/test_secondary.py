@@ -248,6 +248,30 @@ def test_a_state_folder_that_cannot_be_written_is_no_reason_for_an_old_zone(
         follows(server, 3)
 
 
+def test_a_version_that_could_not_be_written_is_when_it_is_confirmed(
+    tmp_path: Path, file: Path, primary: Authdns
+) -> None:
+    """Else the older one in the state folder would get the life of the newer one."""
+    with secondary(tmp_path, primary.endpoint) as server:
+        follows(server, 1)
+        with closing(sqlite3.connect(server.folder / "state" / FILE_NAME)) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            replace(file, text(2, refresh=1, retry=1))
+            primary.wait_until_serving(APEX, 2)
+            over_udp(server.endpoint, notify())
+            server.wait_for_log(r"cannot write \S+: .*; at the next start there will be an older version, or none")
+            follows(server, 2)
+
+        def is_written() -> bool:
+            with closing(sqlite3.connect(server.folder / "state" / FILE_NAME)) as database:
+                return bool(database.execute("SELECT serial FROM served").fetchall() == [(2,)])
+
+        wait_until(is_written, "it is written", SECONDS)
+    primary.stop()
+    with server:
+        follows(server, 2)
+
+
 def test_a_large_zone(tmp_path: Path, file: Path, stack: ExitStack) -> None:
     """Over IPv6. It is answered by the engine once its image is made, and goes on from there."""
     many = hosts(COMPILE_WHOLE_NAMES + 1)
