@@ -50,7 +50,7 @@ class SecondaryState:
     served: ServedZone | None = None
     expired: bool = False
     whole: bool = False  # the next transfer has to be one: what changed was no good, or did not fit to what we have
-    foreign: bool = False  # what is served came from a file, whatever its serial says
+    foreign: bool = False  # what is served came from a file, or nobody knows whence, whatever its serial says
     loaded_at: float = 0.0
     load_seconds: float = 0.0
     checked_at: float = 0.0
@@ -155,7 +155,11 @@ class Secondaries:
             while self._to_restore:
                 await self._loop.run_in_executor(self._worker, self._restore_some)
                 while self._restored:
-                    self._begin(*self._restored.popleft())
+                    apex, kept = self._restored.popleft()
+                    try:
+                        self._begin(apex, kept)
+                    except Exception:  # which must not keep the others from being brought back
+                        log.exception("zone %s/IN: bringing it back failed", names.zone_text(apex))
         finally:
             self._restoring = None
 
@@ -240,7 +244,10 @@ class Secondaries:
     def _poll(self) -> None:
         now = clock.since_boot()
         for apex in self._refresher.expire(now):
-            self._expire(apex, self.states[apex])
+            try:
+                self._expire(apex, self.states[apex])
+            except Exception:  # which must not keep others from expiring, or being asked for
+                log.exception("zone %s/IN: withdrawing what has expired failed", names.zone_text(apex))
         for attempt in self._refresher.poll(now):
             state = self.states[attempt.apex]
             state.task = self._loop.create_task(self._attempt(attempt, state))
@@ -286,6 +293,18 @@ class Secondaries:
             return
         state.checked_at = time.time()
         state.load_seconds = time.perf_counter() - begun
+        try:
+            self._ended(apex, state, primary, done)
+        except Exception as error:  # nor keep its place; and nobody knows what is served now, so all of it is needed
+            state.foreign = True
+            log.exception("zone %s/IN: the end of the attempt failed inside the server", names.zone_text(apex))
+            state.error, state.failed_at = f"the server failed on it, which is its fault: {error!r}", time.time()
+            self._refresher.over(apex, clock.since_boot())
+        self._poll_soon()
+
+    def _ended(
+        self, apex: bytes, state: SecondaryState, primary: Primary, done: "_Version | UpToDate | Failed"
+    ) -> None:
         if isinstance(done, _Version):
             self._take(apex, state, primary, done)
         elif primary not in state.configured.primaries:
@@ -294,7 +313,6 @@ class Secondaries:
             self._confirm(apex, state, primary, done)
         else:
             self._fail(apex, state, primary, done)
-        self._poll_soon()
 
     def _leave(self, apex: bytes, primary: Primary) -> None:
         """What it said does not count any more; those that it was replaced by are asked."""

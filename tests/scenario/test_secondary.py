@@ -20,7 +20,10 @@ from typing import Any
 import pytest
 import yaml
 
-from authdns.answer.executor import COMPILE_WHOLE_NAMES
+from authdns import secondary as refreshing
+from authdns.answer.executor import COMPILE_WHOLE_NAMES, ServedZone
+from authdns.config import ZonePolicy
+from authdns.server.publish import Publisher
 from authdns.store import FILE_NAME
 from tests.hostile_primary import Copy, Fault, HostilePrimary
 from tests.hostile_primary.actions import Action, Wait
@@ -28,6 +31,7 @@ from tests.hostile_primary.faults import AXFR, Talk
 from tests.peers import Authdns, Endpoint, TsigKey, Zone, axfr, free_port, records_in_file, serial_at, wait_until
 from tests.scenario.tools import (
     SECONDS,
+    LocalServer,
     Tcp,
     addresses_of,
     hosts,
@@ -345,6 +349,26 @@ def test_an_older_serial_is_not_taken(tmp_path: Path, file: Path, primary: Authd
     behind.wait_until_serving(APEX, 6)
     over_udp(server.endpoint, notify())
     follows(server, 6)
+
+
+def test_a_fault_of_ours_at_the_end_of_an_attempt_is_got_over(
+    tmp_path: Path, file: Path, primary: Authdns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is one place: it is given back; and what was transferred is transferred again and served."""
+    monkeypatch.setattr(refreshing, "CONTENT_SECONDS", 0.5)
+    transferred, failures = Publisher.transferred, [0]
+
+    def fails_at_first(self: Publisher, apex: bytes, served: ServedZone, announce_by: ZonePolicy | None) -> None:
+        failures[0] += 1
+        if failures[0] == 1:
+            raise MemoryError("a fault of ours")
+        transferred(self, apex, served, announce_by)
+
+    monkeypatch.setattr(Publisher, "transferred", fails_at_first)
+    more = {"incoming": {"at-once": 1}}
+    with LocalServer(tmp_path / "secondary", [entry(primary.endpoint)], more=more) as server:
+        server.wait_for_log("the end of the attempt failed inside the server")
+        wait_until(lambda: addresses_of(server.endpoint, WWW) == {"192.0.2.1"}, "it is served", SECONDS)
 
 
 # NOTIFY.
