@@ -278,6 +278,13 @@ class Store:
         ).fetchone()
         return found
 
+    def content_size(self, apex: bytes) -> tuple[int, int] | None:
+        """(serial, octets of the records) as they were kept; they are not read. For the thread that writes."""
+        found: tuple[int, int] | None = self._database.execute(
+            "SELECT serial, length(records) FROM contents WHERE apex = ?", (apex,)
+        ).fetchone()
+        return found
+
     def keep_lease(self, apex: bytes, lease: Lease) -> None:
         self._database.execute(
             "INSERT OR REPLACE INTO leases (apex, at, seconds, boot, since_boot) VALUES (?, ?, ?, ?, ?)",

@@ -201,6 +201,8 @@ def test_of_a_zone_that_is_withdrawn_only_the_last_serial_is_kept(tmp_path: Path
     assert store.history(APEX, 1) == []
     assert store.served(APEX) == Served(2, b"digest", announced=True)
     assert store.content(OTHER) == (1, b"records")
+    assert store.content_size(APEX) is None
+    assert store.content_size(OTHER) == (1, len(b"records"))
     assert store.history(OTHER, 1) == [b"delta"]
     store.close()
 
