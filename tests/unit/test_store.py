@@ -68,6 +68,30 @@ def test_history_leads_from_one_serial_to_another(tmp_path: Path) -> None:
     store.close()
 
 
+def test_history_of_more_octets_than_wanted_is_not_read(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for serial in (1, 2, 3):
+        add(store, serial, serial + 1, octets=10)
+    assert len(store.history(APEX, 2, 4, most=20)) == 2
+    assert store.history(APEX, 2, 4, most=19) == []
+    assert store.history(APEX, 1, 4, most=29) == []
+    assert store.history(APEX, 7, 4, most=29) == []
+    store.close()
+
+
+def test_history_that_does_not_lead_on_leads_nowhere(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for before, after in ((1, 2), (2, 3), (7, 8)):
+        add(store, before, after)
+    assert chain(store, 1, 3) == chain(store, 1, 8) == []
+    assert chain(store, 7, 8) == ["7-8"]
+    for before, after in ((8, 1), (1, 9)):
+        add(store, before, after)
+    assert chain(store, 7, 9) == ["7-8", "8-1", "1-9"]
+    assert chain(store, 1, 9) == ["1-9"]
+    store.close()
+
+
 def test_history_is_bounded(tmp_path: Path) -> None:
     store = Store(tmp_path)
     for serial in range(1, 8):
