@@ -88,7 +88,8 @@ class Requests:
                 self._counters.transfer("completed")
                 about, serial = _transfer_of(source, query), served.zone.soa.serial
                 event = events.about(query.qname)
-                log.info("%s: IXFR over UDP (serial %d%s)", about, serial, _proofs(query, None), extra=event)
+                to = stranger_log if signer is None else log  # the address may be forged
+                to.info("%s: IXFR over UDP (serial %d%s)", about, serial, _proofs(query, None), extra=event)
                 return messages[0].wire if signer is None else signer.sign(messages[0].wire, signer.verified_at)
         return responder.soa_alone(request, query)
 
@@ -159,7 +160,9 @@ class Requests:
         self._counters.incoming_notifies["accepted"] += 1
         becomes = self.notified(query.qname, plain(identity.address), query.notified_serial)
         serial = "" if query.notified_serial is None else f" (serial {query.notified_serial})"
-        log.info("%s: notify for '%s/IN'%s%s: %s", about, zone, serial, _proofs(query, None), becomes)
+        # By UDP the address may be forged, and nobody counts how many come.
+        to = stranger_log if query.signer is None else log
+        to.info("%s: notify for '%s/IN'%s%s: %s", about, zone, serial, _proofs(query, None), becomes)
         return responder.accept(request, query)
 
     def _log_denied(self, source: Source, query: Query, reason: str, *, event: bool = False) -> None:
