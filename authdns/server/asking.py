@@ -73,6 +73,8 @@ class Asking:
             return Failed(Trouble.UNREACHABLE, f"no answer in time ({machine.progress})")
         except (asyncio.IncompleteReadError, ConnectionError):
             return machine.broken_off()
+        except ssl.SSLError as error:  # by TLS 1.3 a primary refuses our certificate after the handshake
+            return Failed(Trouble.DISTRUSTED, f"TLS: {reason_of(error)}")
         except OSError as error:
             return Failed(Trouble.UNREACHABLE, _reason(error))
 

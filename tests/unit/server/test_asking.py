@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import ssl
 from collections.abc import Iterator
 from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 
-from authdns.config import Endpoint, Primary, default_config
+from authdns.config import Endpoint, Primary, TlsClient, default_config
 from authdns.server import asking
 from authdns.server.asking import Asking
-from authdns.transfer.inbound import Inbound, Step, Whole
+from authdns.transfer.inbound import Failed, Inbound, Step, Trouble, Whole
 from tests.hostile_primary import Copy, Fault, HostilePrimary
 from tests.hostile_primary.actions import Action, Raw
 from tests.hostile_primary.faults import AXFR, Talk
 from tests.hostile_primary.messages import framed
+from tests.peers.certificates import make
 
 HOSTS = 100
 
@@ -64,3 +67,34 @@ def test_a_primary_that_sends_many_small_messages_leaves_the_event_loop_its_turn
     assert isinstance(step, Whole)
     assert len(read_in) > HOSTS
     assert len(set(read_in)) == len(read_in)
+
+
+def test_a_primary_that_refuses_our_certificate_is_said_to(tmp_path: Path) -> None:
+    """By TLS 1.3 it does so after the handshake, as we see it."""
+    own = make(tmp_path, "primary")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(own.certificate))
+    context.load_cert_chain(own.certificate, own.private_key)
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.set_alpn_protocols(["dot"])
+    config = default_config(tmp_path, environ={"HOME": str(tmp_path)})
+
+    def refuse(listening: socket.socket) -> None:
+        connection, _ = listening.accept()
+        with connection, pytest.raises(ssl.SSLError):
+            context.wrap_socket(connection, server_side=True)
+
+    async def ask() -> object:
+        listening = socket.create_server(("127.0.0.1", 0))
+        endpoint = Endpoint(ip_address("127.0.0.1"), listening.getsockname()[1])
+        refusing = asyncio.create_task(asyncio.to_thread(refuse, listening))
+        found = Asking(config, dict, lambda: False)
+        try:
+            return await found.ask(b"\7example\0", None, Primary("primary", endpoint, tls=TlsClient()), whole=False)
+        finally:
+            await refusing
+            found.close()
+            listening.close()
+
+    step = asyncio.run(ask())
+    assert isinstance(step, Failed)
+    assert (step.trouble, step.reason) == (Trouble.DISTRUSTED, "TLS: tlsv13 alert certificate required")
