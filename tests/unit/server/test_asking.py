@@ -80,8 +80,11 @@ def test_a_primary_that_refuses_our_certificate_is_said_to(tmp_path: Path) -> No
 
     def refuse(listening: socket.socket) -> None:
         connection, _ = listening.accept()
-        with connection, pytest.raises(ssl.SSLError):
-            context.wrap_socket(connection, server_side=True)
+        with connection.dup() as kept:  # if it were closed with our query unread, the alert would be lost
+            with connection, pytest.raises(ssl.SSLError):
+                context.wrap_socket(connection, server_side=True)
+            while kept.recv(4096):
+                pass
 
     async def ask() -> object:
         listening = socket.create_server(("127.0.0.1", 0))
