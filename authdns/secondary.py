@@ -221,6 +221,14 @@ class Refresher:
         self._attempt_at(apex, zone, now + wait)
         return wait
 
+    def over(self, apex: bytes, now: float) -> None:
+        """An attempt is over whose end was not carried out, whether it has been told here or not."""
+        zone = self._zones[apex]
+        if zone.running:
+            self.failed(apex, now, content=True)
+        else:
+            self._attempt_at(apex, zone, min(zone.due, now + CONTENT_SECONDS))
+
     def otherwise(self, apex: bytes, now: float) -> None:
         """An attempt came to nothing that can be made otherwise, at the same primary, at once."""
         zone = self._zones[apex]

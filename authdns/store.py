@@ -73,6 +73,10 @@ CREATE TABLE IF NOT EXISTS listed (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS history_of ON history (apex, number);
 """
+# The rows of a zone from the last one that leads on from a serial. Deltas of those before it are not read.
+_FROM_SERIAL = (
+    "FROM history WHERE apex = ?1 AND number >= (SELECT max(number) FROM history WHERE apex = ?1 AND before = ?2)"
+)
 # Of these the file is innocent: no right, no space, locked.
 _NO_DAMAGE = {
     sqlite3.SQLITE_PERM,
@@ -246,19 +250,25 @@ class Store:
         """It does not lead to what is served now."""
         self._database.execute("DELETE FROM history WHERE apex = ?", (apex,))
 
-    def history(self, apex: bytes, serial: int, until: int | None = None, *, uncommitted: bool = False) -> list[bytes]:
-        """The deltas from one serial to another (None: as far as they lead), in order; none if they do not reach. For
-        any thread; with those that are `uncommitted`, for the one that writes."""
+    def history(
+        self, apex: bytes, serial: int, until: int | None = None, *, uncommitted: bool = False, most: int | None = None
+    ) -> list[bytes]:
+        """The deltas from one serial to another (None: as far as they lead), in order; none if they do not reach, or
+        have more than `most` octets, in which case they are not read. For any thread; with those that are
+        `uncommitted`, for the one that writes."""
         found: list[bytes] = []
         reached = serial
         database = self._database if uncommitted else self._reader
-        rows = database.execute("SELECT before, after, delta FROM history WHERE apex = ? ORDER BY number", (apex,))
+        if most is not None:
+            (octets,) = database.execute(f"SELECT total(length(delta)) {_FROM_SERIAL}", (apex, serial)).fetchone()
+            if octets > most:
+                return []
+        rows = database.execute(f"SELECT before, after, delta {_FROM_SERIAL} ORDER BY number", (apex, serial))
         for before, after, delta in rows:
             if before != reached:
-                found, reached = [], serial
-            if before == reached:
-                found.append(delta)
-                reached = after
+                return []
+            found.append(delta)
+            reached = after
         return found if until in (None, reached) else []
 
     def keep_content(self, apex: bytes, serial: int, records: bytes) -> None:
@@ -275,6 +285,13 @@ class Store:
         """(serial, records) as they were kept. For the thread that writes."""
         found: tuple[int, bytes] | None = self._database.execute(
             "SELECT serial, records FROM contents WHERE apex = ?", (apex,)
+        ).fetchone()
+        return found
+
+    def content_size(self, apex: bytes) -> tuple[int, int] | None:
+        """(serial, octets of the records) as they were kept; they are not read. For the thread that writes."""
+        found: tuple[int, int] | None = self._database.execute(
+            "SELECT serial, length(records) FROM contents WHERE apex = ?", (apex,)
         ).fetchone()
         return found
 
@@ -360,10 +377,11 @@ class Store:
         self._database.execute("BEGIN IMMEDIATE")
         try:
             yield
+            self._database.execute("COMMIT")
         except BaseException:
-            self._database.execute("ROLLBACK")
+            if self._database.in_transaction:  # where the disk is full, SQLite has rolled back by itself
+                self._database.execute("ROLLBACK")
             raise
-        self._database.execute("COMMIT")
 
     def close(self) -> None:
         self._reader.close()

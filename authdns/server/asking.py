@@ -28,6 +28,9 @@ TRANSFER_SECONDS = 3600.0  # for all of it
 # After GRACE_SECONDS it has to be faster than that, or it may go on for ever; and faster while others wait for a place:
 # some primaries that give a little now and then must not hold up the zones of all others.
 GRACE_SECONDS, MIN_OCTETS_PER_SECOND, CROWDED_OCTETS_PER_SECOND = 30.0, 1000, 50_000
+# A primary may send one record in each message, and ten thousand of them are there at once: after so many seconds of
+# reading, everybody else has a turn.
+LOOP_SECONDS = 0.001
 READ_IN_LOOP_OCTETS = 4096  # a longer message is read in a thread: a few milliseconds for the largest
 CAPS = Caps()
 
@@ -70,6 +73,8 @@ class Asking:
             return Failed(Trouble.UNREACHABLE, f"no answer in time ({machine.progress})")
         except (asyncio.IncompleteReadError, ConnectionError):
             return machine.broken_off()
+        except ssl.SSLError as error:  # by TLS 1.3 a primary refuses our certificate after the handshake
+            return Failed(Trouble.DISTRUSTED, f"TLS: {reason_of(error)}")
         except OSError as error:
             return Failed(Trouble.UNREACHABLE, _reason(error))
 
@@ -86,7 +91,8 @@ class Asking:
         if distrust is not None:
             writer.transport.abort()
             return Failed(Trouble.DISTRUSTED, f"TLS: {distrust}")
-        begun, octets = self._loop.time(), 0
+        begun = turn = self._loop.time()
+        octets = 0
         try:
             _send(writer, machine.begin(int(time.time())))
             while True:
@@ -110,6 +116,9 @@ class Asking:
                 elif step is not None:
                     return step
                 begun += await self._pace.wait(len(message))  # of that it is innocent
+                if self._loop.time() - turn >= LOOP_SECONDS:
+                    await asyncio.sleep(0)  # what is there already would be read without ever going back to the loop
+                    turn = self._loop.time()
         finally:
             writer.transport.abort()  # nothing is left to be said
 

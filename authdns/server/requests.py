@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from ipaddress import ip_address
 from itertools import islice
-from typing import Any
+from typing import Any, Protocol
 
 from authdns.answer.executor import ServedZone, ZoneTable
 from authdns.answer.respond import MAX_TCP_OCTETS, PLAIN_UDP_OCTETS, Responder
@@ -29,7 +29,17 @@ from authdns.zone.delta import Delta, condensed, decode
 
 NARROW_PREFIX_BITS = {4: 24, 6: 56}  # a prefix as long is somebody's own network
 
+# An answer by UDP has room for a thousand octets or so. Longer histories are not even read: it takes a second for the
+# longest, and who asks by UDP may have forged the address that is allowed to.
+MAX_HISTORY_OVER_UDP_OCTETS = 64 << 10
+
 Source = tuple[Any, ...]
+
+
+class History(Protocol):
+    """See Store.history."""
+
+    def __call__(self, apex: bytes, serial: int, until: int, *, most: int | None = None) -> list[bytes]: ...
 
 
 class Requests:
@@ -41,7 +51,7 @@ class Requests:
     def __init__(self, table: ZoneTable, counters: Counters, payload: int) -> None:
         self.rules: Mapping[bytes, tuple[Rule, ...]] = {}
         self.all_rules: Callable[[], tuple[Rule, ...]] = lambda: ()
-        self.history: Callable[[bytes, int, int], list[bytes]] = lambda apex, serial, until: []
+        self.history: History = lambda apex, serial, until, *, most=None: []
         self.notify_rules: Mapping[bytes, tuple[Rule, ...]] = {}
         self.notified: Callable[[bytes, Address, int | None], str] = lambda apex, address, serial: ""
         self._table = table
@@ -69,7 +79,7 @@ class Requests:
             return refusal
         served = self._table.by_apex[query.qname]
         assert isinstance(served, ServedZone), "_refusal answers for the others"
-        delta = self._delta(served, query)
+        delta = self._delta(served, query, MAX_HISTORY_OVER_UDP_OCTETS)
         if delta is not None and query.ixfr_serial != served.zone.soa.serial:
             messages = list(islice(ixfr(served.zone, delta, query, self._payload), 2))
             limit = PLAIN_UDP_OCTETS if query.edns is None else min(query.edns.payload, self._payload)
@@ -78,7 +88,8 @@ class Requests:
                 self._counters.transfer("completed")
                 about, serial = _transfer_of(source, query), served.zone.soa.serial
                 event = events.about(query.qname)
-                log.info("%s: IXFR over UDP (serial %d%s)", about, serial, _proofs(query, None), extra=event)
+                to = stranger_log if signer is None else log  # the address may be forged
+                to.info("%s: IXFR over UDP (serial %d%s)", about, serial, _proofs(query, None), extra=event)
                 return messages[0].wire if signer is None else signer.sign(messages[0].wire, signer.verified_at)
         return responder.soa_alone(request, query)
 
@@ -99,13 +110,15 @@ class Requests:
             return responder.soa_alone(request, query)
         return self._transfer(served, query, source, tls)
 
-    def _delta(self, served: ServedZone, query: Query) -> Delta | None:
-        """What the asker of an IXFR lacks; None if that is not known, or the zone itself is shorter."""
+    def _delta(self, served: ServedZone, query: Query, most: int | None = None) -> Delta | None:
+        """What the asker of an IXFR lacks; None if that is not known, or the zone itself is shorter, or more than
+        `most` octets are kept of it."""
         if query.ixfr_serial is None:
             return None
         zone = served.zone
+        wanted = zone.apex, query.ixfr_serial, zone.soa.serial
         try:
-            deltas = [decode(each) for each in self.history(zone.apex, query.ixfr_serial, zone.soa.serial)]
+            deltas = [decode(each) for each in self.history(*wanted, most=most)]
         except (sqlite3.Error, ValueError) as error:
             log.error("zone %s/IN: its history cannot be read: %s", names.zone_text(zone.apex), error)
             return None
@@ -147,7 +160,9 @@ class Requests:
         self._counters.incoming_notifies["accepted"] += 1
         becomes = self.notified(query.qname, plain(identity.address), query.notified_serial)
         serial = "" if query.notified_serial is None else f" (serial {query.notified_serial})"
-        log.info("%s: notify for '%s/IN'%s%s: %s", about, zone, serial, _proofs(query, None), becomes)
+        # By UDP the address may be forged, and nobody counts how many come.
+        to = stranger_log if query.signer is None else log
+        to.info("%s: notify for '%s/IN'%s%s: %s", about, zone, serial, _proofs(query, None), becomes)
         return responder.accept(request, query)
 
     def _log_denied(self, source: Source, query: Query, reason: str, *, event: bool = False) -> None:

@@ -50,7 +50,7 @@ class SecondaryState:
     served: ServedZone | None = None
     expired: bool = False
     whole: bool = False  # the next transfer has to be one: what changed was no good, or did not fit to what we have
-    foreign: bool = False  # what is served came from a file, whatever its serial says
+    foreign: bool = False  # what is served came from a file, or nobody knows whence, whatever its serial says
     loaded_at: float = 0.0
     load_seconds: float = 0.0
     checked_at: float = 0.0
@@ -155,7 +155,11 @@ class Secondaries:
             while self._to_restore:
                 await self._loop.run_in_executor(self._worker, self._restore_some)
                 while self._restored:
-                    self._begin(*self._restored.popleft())
+                    apex, kept = self._restored.popleft()
+                    try:
+                        self._begin(apex, kept)
+                    except Exception:  # which must not keep the others from being brought back
+                        log.exception("zone %s/IN: bringing it back failed", names.zone_text(apex))
         finally:
             self._restoring = None
 
@@ -240,7 +244,10 @@ class Secondaries:
     def _poll(self) -> None:
         now = clock.since_boot()
         for apex in self._refresher.expire(now):
-            self._expire(apex, self.states[apex])
+            try:
+                self._expire(apex, self.states[apex])
+            except Exception:  # which must not keep others from expiring, or being asked for
+                log.exception("zone %s/IN: withdrawing what has expired failed", names.zone_text(apex))
         for attempt in self._refresher.poll(now):
             state = self.states[attempt.apex]
             state.task = self._loop.create_task(self._attempt(attempt, state))
@@ -275,7 +282,7 @@ class Secondaries:
             served = None if state.foreign or state.served is None else state.served.zone
             step = await self._asking.ask(apex, served, primary, whole=state.whole)
             if isinstance(step, Whole | Changes):
-                done = await self._loop.run_in_executor(self._worker, self._made, apex, state, step)
+                done = await self._loop.run_in_executor(self._worker, self._made, apex, state, primary, step)
             else:
                 done = step
         except Exception as error:  # a fault of ours must not keep the zone from being asked for again
@@ -286,15 +293,34 @@ class Secondaries:
             return
         state.checked_at = time.time()
         state.load_seconds = time.perf_counter() - begun
+        try:
+            self._ended(apex, state, primary, done)
+        except Exception as error:  # nor keep its place; and nobody knows what is served now, so all of it is needed
+            state.foreign = True
+            log.exception("zone %s/IN: the end of the attempt failed inside the server", names.zone_text(apex))
+            state.error, state.failed_at = f"the server failed on it, which is its fault: {error!r}", time.time()
+            self._refresher.over(apex, clock.since_boot())
+        self._poll_soon()
+
+    def _ended(
+        self, apex: bytes, state: SecondaryState, primary: Primary, done: "_Version | UpToDate | Failed"
+    ) -> None:
         if isinstance(done, _Version):
             self._take(apex, state, primary, done)
+        elif primary not in state.configured.primaries:
+            self._leave(apex, primary)
         elif isinstance(done, UpToDate):
             self._confirm(apex, state, primary, done)
         else:
             self._fail(apex, state, primary, done)
-        self._poll_soon()
 
-    def _made(self, apex: bytes, state: SecondaryState, step: Whole | Changes) -> "_Version | Failed":
+    def _leave(self, apex: bytes, primary: Primary) -> None:
+        """What it said does not count any more; those that it was replaced by are asked."""
+        self._refresher.otherwise(apex, clock.since_boot())
+        text = "zone %s/IN: what came from %s is not taken: it is no longer one of the zone's primaries"
+        log.info(text, names.zone_text(apex), named(primary), extra=about(apex))
+
+    def _made(self, apex: bytes, state: SecondaryState, primary: Primary, step: Whole | Changes) -> "_Version | Failed":
         """In the worker: what was received as a zone that is in the store; nothing less is published."""
         before = None if state.served is None else state.served.zone
         try:
@@ -313,6 +339,8 @@ class Secondaries:
                     served = self._imaging.made(served, large=imaged)
         except DoesNotFit as error:
             return Failed(Trouble.CONTENT, str(error), of_changes=isinstance(step, Changes))
+        if primary not in state.configured.primaries:  # of a transfer that took long, perhaps because it is hostile
+            return Failed(Trouble.REFUSED, "it is no longer one of the zone's primaries")
         soa = zone.soa
         left = self._refresher.life(soa, step.expire)
         try:
@@ -381,7 +409,7 @@ class Secondaries:
         state.error, state.primary = None, str(primary.endpoint)
         left = self._refresher.refreshed(apex, soa, clock.since_boot(), replaced=False, expire=answer.expire)
         self._counters.incoming("up to date")
-        self._worker.submit(self._keep_lease, apex, left)
+        self._worker.submit(self._keep_lease, served.zone, left)
         log.debug("zone %s/IN: %s has serial %d too", names.zone_text(apex), named(primary), soa.serial)
         if left <= 0 and not state.expired:
             self._expire(apex, state)
@@ -390,9 +418,16 @@ class Secondaries:
             log.info("zone %s/IN: serial %d is confirmed, and served again", zone, soa.serial, extra=about(apex))
             self._serve(apex, state, served, announce=False)
 
-    def _keep_lease(self, apex: bytes, left: float) -> None:
+    def _keep_lease(self, zone: Zone, left: float) -> None:
+        """In the worker. If the version itself could not be written when it came (a full disk), it is now: what is
+        there is an older one, and the lease must not be taken for its."""
+        store, lease = self._versions.store, clock.lease(left)
         try:
-            self._versions.store.keep_lease(apex, clock.lease(left))
+            last = store.served(zone.apex)
+            if last is not None and last.serial == zone.soa.serial:
+                store.keep_lease(zone.apex, lease)
+            else:
+                self._versions.commit(zone, (), lease)
         except sqlite3.Error as error:
             log.error("cannot write %s: %s", self._versions.store.path, error)
 

@@ -49,11 +49,12 @@ class Versions:
 
     def _is_restorable(self, apex: bytes, serial: int) -> bool:
         """Whether the records that were kept, and a history that is not much longer, lead to this version."""
-        content = self.store.content(apex)
-        if content is None:
+        kept = self.store.content_size(apex)
+        if kept is None:
             return False
-        deltas = self.store.history(apex, content[0], serial, uncommitted=True)
-        return bool(deltas) and sum(map(len, deltas)) < max(MOST_OCTETS_OF_DELTAS, len(content[1]))
+        begin, octets = kept
+        deltas = self.store.history(apex, begin, serial, uncommitted=True)
+        return bool(deltas) and sum(map(len, deltas)) < max(MOST_OCTETS_OF_DELTAS, octets)
 
     def led_to(self, zone: Zone) -> Zone:
         """The version that was added last, if the history leads there from this one; else as far as it leads."""

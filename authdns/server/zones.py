@@ -395,9 +395,13 @@ class Zones:
         zone = self._publisher.last_published(apex, None if kept is None else kept.zone)
         if zone is None or (kept is not None and zone is kept.zone):
             return kept
-        served = ServedZone(zone)
-        served.digest = content_digest(zone)
-        return self._imaging.made(served, large=True)
+        try:
+            served = ServedZone(zone)
+            served.digest = content_digest(zone)
+            return self._imaging.made(served, large=True)
+        except Exception:  # which must not keep the others from being read
+            log.exception("zone %s/IN: what was published last cannot be served again", names.zone_text(apex))
+            return None
 
     def _take(self, apex: bytes, loaded: Loaded) -> None:
         state = self.states[apex]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from authdns.answer.executor import COMPILE_WHOLE_NAMES
+from authdns.server import zones
 from authdns.store import FILE_NAME
 from tests.peers import axfr, wait_until
 from tests.scenario.tools import (
@@ -135,3 +137,28 @@ def test_a_zone_that_was_small_and_one_that_was_large(tmp_path: Path) -> None:
         with server(tmp_path, file) as running:
             serves(running, f"192.0.2.{serial}")
         file.write_text(good)
+
+
+def test_what_cannot_be_served_again_keeps_no_other_zone_from_being_read(
+    tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with server(tmp_path, file) as running:
+        serves(running, "192.0.2.1")
+        wait_until(lambda: published(tmp_path), "it is in the store", SECONDS)
+    spoil(file, "broken")
+
+    def fail(zone: object) -> bytes:
+        raise MemoryError("a fault of ours")
+
+    monkeypatch.setattr(zones, "content_digest", fail)
+    other = write_zone(tmp_path / "other", 1, "www A 192.0.2.1", "Other TXT one")
+    entries = [{"zone": "example.com", "file": str(file)}, {"zone": "example.net", "file": str(other)}]
+    with LocalServer(tmp_path / "server", entries) as running:
+        running.wait_for_log("what was published last cannot be served again")
+        running.wait_for_log("zone example.net/IN: loaded serial 1")
+        assert rcode(over_udp(running.endpoint, question("www.example.com"))) == SERVFAIL
+
+
+def published(folder: Path) -> bool:
+    with closing(sqlite3.connect(folder / "server" / "state" / FILE_NAME)) as database:
+        return bool(database.execute("SELECT count(*) FROM contents").fetchone() == (1,))

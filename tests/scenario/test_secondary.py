@@ -11,19 +11,27 @@ import re
 import signal
 import sqlite3
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
 import yaml
 
-from authdns.answer.executor import COMPILE_WHOLE_NAMES
+from authdns import secondary as refreshing
+from authdns.answer.executor import COMPILE_WHOLE_NAMES, ServedZone
+from authdns.config import ZonePolicy
+from authdns.server.publish import Publisher
 from authdns.store import FILE_NAME
-from tests.peers import Authdns, Endpoint, TsigKey, Zone, axfr, free_port, records_in_file, wait_until
+from tests.hostile_primary import Copy, Fault, HostilePrimary
+from tests.hostile_primary.actions import Action, Wait
+from tests.hostile_primary.faults import AXFR, Talk
+from tests.peers import Authdns, Endpoint, TsigKey, Zone, axfr, free_port, records_in_file, serial_at, wait_until
 from tests.scenario.tools import (
     SECONDS,
+    LocalServer,
     Tcp,
     addresses_of,
     hosts,
@@ -244,6 +252,30 @@ def test_a_state_folder_that_cannot_be_written_is_no_reason_for_an_old_zone(
         follows(server, 3)
 
 
+def test_a_version_that_could_not_be_written_is_when_it_is_confirmed(
+    tmp_path: Path, file: Path, primary: Authdns
+) -> None:
+    """Else the older one in the state folder would get the life of the newer one."""
+    with secondary(tmp_path, primary.endpoint) as server:
+        follows(server, 1)
+        with closing(sqlite3.connect(server.folder / "state" / FILE_NAME)) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            replace(file, text(2, refresh=1, retry=1))
+            primary.wait_until_serving(APEX, 2)
+            over_udp(server.endpoint, notify())
+            server.wait_for_log(r"cannot write \S+: .*; at the next start there will be an older version, or none")
+            follows(server, 2)
+
+        def is_written() -> bool:
+            with closing(sqlite3.connect(server.folder / "state" / FILE_NAME)) as database:
+                return bool(database.execute("SELECT serial FROM served").fetchall() == [(2,)])
+
+        wait_until(is_written, "it is written", SECONDS)
+    primary.stop()
+    with server:
+        follows(server, 2)
+
+
 def test_a_large_zone(tmp_path: Path, file: Path, stack: ExitStack) -> None:
     """Over IPv6. It is answered by the engine once its image is made, and goes on from there."""
     many = hosts(COMPILE_WHOLE_NAMES + 1)
@@ -319,6 +351,26 @@ def test_an_older_serial_is_not_taken(tmp_path: Path, file: Path, primary: Authd
     follows(server, 6)
 
 
+def test_a_fault_of_ours_at_the_end_of_an_attempt_is_got_over(
+    tmp_path: Path, file: Path, primary: Authdns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is one place: it is given back; and what was transferred is transferred again and served."""
+    monkeypatch.setattr(refreshing, "CONTENT_SECONDS", 0.5)
+    transferred, failures = Publisher.transferred, [0]
+
+    def fails_at_first(self: Publisher, apex: bytes, served: ServedZone, announce_by: ZonePolicy | None) -> None:
+        failures[0] += 1
+        if failures[0] == 1:
+            raise MemoryError("a fault of ours")
+        transferred(self, apex, served, announce_by)
+
+    monkeypatch.setattr(Publisher, "transferred", fails_at_first)
+    more = {"incoming": {"at-once": 1}}
+    with LocalServer(tmp_path / "secondary", [entry(primary.endpoint)], more=more) as server:
+        server.wait_for_log("the end of the attempt failed inside the server")
+        wait_until(lambda: addresses_of(server.endpoint, WWW) == {"192.0.2.1"}, "it is served", SECONDS)
+
+
 # NOTIFY.
 
 
@@ -373,8 +425,12 @@ def test_many_notifies_make_few_transfers(tmp_path: Path, file: Path, primary: A
         follows(server, 2)
         assert server.log_text().count("transferred serial") == 2
         mark = server.log_mark()
-        over_udp(server.endpoint, notify_of(2))
-        server.wait_for_log(r"notify for 'example\.com/IN' \(serial 2\): we have serial 2", mark)
+
+        def said() -> bool:  # not in the same second: who sends so many is not logged each time
+            over_udp(server.endpoint, notify_of(2))
+            return "notify for 'example.com/IN' (serial 2): we have serial 2" in server.log_text()[mark:]
+
+        wait_until(said, "it is known that there is nothing new", SECONDS, poll=0.3)
 
 
 def notify_of(serial: int) -> bytes:
@@ -437,6 +493,29 @@ def test_other_primaries_are_asked_at_once(tmp_path: Path, file: Path, primary: 
         configure(server, entry(other.endpoint, allow_notify="127.0.0.9"))
         assert rcode(over_udp(server.endpoint, notify(), "127.0.0.9")) == NOERROR
         follows(server, 3)
+
+
+def test_what_a_primary_gives_that_is_none_any_more_is_not_taken(tmp_path: Path, file: Path, primary: Authdns) -> None:
+    """Its serial is far ahead, so nothing of the others would ever be taken again."""
+    finish = Event()
+
+    def slow(talk: Talk) -> Iterator[Action]:
+        first, *others = talk.honest(per_message=1)
+        yield first
+        while not finish.is_set():
+            yield Wait(0.05)
+        yield from others
+
+    copy = Copy(APEX, hosts=3)
+    copy.edit(1000)
+    copy.fault = Fault("slow", "It waits in the middle.", frozenset((AXFR,)), "", slow)
+    with HostilePrimary([copy]) as hostile, secondary(tmp_path, Endpoint(*hostile.address)) as server:
+        assert copy.begun.wait(SECONDS)
+        configure(server, entry(primary.endpoint))
+        finish.set()
+        follows(server, 1)
+        server.wait_for_log(rf"what came from 127\.0\.0\.1#{hostile.address[1]} is not taken: it is no longer one of")
+        assert serial_at(server.endpoint, APEX) == 1
 
 
 def test_from_a_file_to_primaries_and_back(tmp_path: Path, file: Path, primary: Authdns) -> None:

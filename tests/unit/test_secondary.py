@@ -219,6 +219,19 @@ def test_the_same_primary_may_be_asked_again_at_once() -> None:
 # --- several primaries ------------------------------------------------------------------------------------------------
 
 
+def test_whatever_became_of_an_attempt_its_place_is_free_and_it_is_made_again() -> None:
+    clock = Clock(at_once=1)
+    clock.add()
+    clock.attempt()
+    clock.refresher.over(ZONE, clock.now)  # of nothing else it was told
+    assert clock.until_due() == CONTENT_SECONDS
+    clock.attempt()
+    clock.refreshed(replaced=True)
+    clock.refresher.over(ZONE, clock.now)
+    assert clock.until_due() == CONTENT_SECONDS
+    clock.attempt()
+
+
 def test_the_next_primary_is_asked_at_once_and_after_the_last_one_comes_a_pause(clock: Clock) -> None:
     clock.add(primaries=3)
     for number in range(3):

@@ -1,5 +1,6 @@
 """The state file: it remembers, and a damaged one is set aside."""
 
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,30 @@ def test_history_leads_from_one_serial_to_another(tmp_path: Path) -> None:
     store.forget_history(APEX)
     assert chain(store, 1, 3) == []
     assert store.history(b"\3net\0", 2, 3) == [b"other"]
+    store.close()
+
+
+def test_history_of_more_octets_than_wanted_is_not_read(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for serial in (1, 2, 3):
+        add(store, serial, serial + 1, octets=10)
+    assert len(store.history(APEX, 2, 4, most=20)) == 2
+    assert store.history(APEX, 2, 4, most=19) == []
+    assert store.history(APEX, 1, 4, most=29) == []
+    assert store.history(APEX, 7, 4, most=29) == []
+    store.close()
+
+
+def test_history_that_does_not_lead_on_leads_nowhere(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for before, after in ((1, 2), (2, 3), (7, 8)):
+        add(store, before, after)
+    assert chain(store, 1, 3) == chain(store, 1, 8) == []
+    assert chain(store, 7, 8) == ["7-8"]
+    for before, after in ((8, 1), (1, 9)):
+        add(store, before, after)
+    assert chain(store, 7, 9) == ["7-8", "8-1", "1-9"]
+    assert chain(store, 1, 9) == ["1-9"]
     store.close()
 
 
@@ -200,5 +225,22 @@ def test_of_a_zone_that_is_withdrawn_only_the_last_serial_is_kept(tmp_path: Path
     assert store.history(APEX, 1) == []
     assert store.served(APEX) == Served(2, b"digest", announced=True)
     assert store.content(OTHER) == (1, b"records")
+    assert store.content_size(APEX) is None
+    assert store.content_size(OTHER) == (1, len(b"records"))
     assert store.history(OTHER, 1) == [b"delta"]
+    store.close()
+
+
+def test_a_full_disk_is_said_to_be_one_and_ends_the_transaction(tmp_path: Path) -> None:
+    """SQLite rolls back by itself then, and there is nothing more to roll back."""
+    store = Store(tmp_path)
+    store._database.execute("PRAGMA max_page_count = 30")
+    with pytest.raises(sqlite3.OperationalError, match="disk is full"):
+        add(store, 1, 2, octets=1 << 20)
+    assert chain(store, 1, 2) == []
+    with store.transaction():
+        store.record(APEX, Served(2, b"", announced=False))
+    store.close()
+    store = Store(tmp_path)
+    assert store.served(APEX) == Served(2, b"", announced=False)
     store.close()
