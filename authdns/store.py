@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
+MAX_JOURNAL_OCTETS = 64 << 20  # of the -wal file when it is at rest
 FILE_NAME = "authdns.sqlite"
 MAX_FORMER = 100_000  # zones that a catalog listed once; one that is forgotten and comes back has its first label again
 _SCHEMA = """
@@ -203,6 +204,7 @@ class Store:
         try:
             database.execute("PRAGMA journal_mode=WAL")
             database.execute("PRAGMA synchronous=NORMAL")
+            database.execute(f"PRAGMA journal_size_limit={MAX_JOURNAL_OCTETS}")
             if database.execute("PRAGMA quick_check").fetchone() != ("ok",):
                 raise sqlite3.DatabaseError("quick_check failed")
             database.executescript(_SCHEMA)

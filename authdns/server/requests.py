@@ -32,6 +32,7 @@ NARROW_PREFIX_BITS = {4: 24, 6: 56}  # a prefix as long is somebody's own networ
 # An answer by UDP has room for a thousand octets or so. Longer histories are not even read: it takes a second for the
 # longest, and who asks by UDP may have forged the address that is allowed to.
 MAX_HISTORY_OVER_UDP_OCTETS = 64 << 10
+MAX_HISTORY_OCTETS = 2 << 20  # as kept; of more, to read and condense it would hold up others, and AXFR does not
 
 Source = tuple[Any, ...]
 
@@ -110,7 +111,7 @@ class Requests:
             return responder.soa_alone(request, query)
         return self._transfer(served, query, source, tls)
 
-    def _delta(self, served: ServedZone, query: Query, most: int | None = None) -> Delta | None:
+    def _delta(self, served: ServedZone, query: Query, most: int = MAX_HISTORY_OCTETS) -> Delta | None:
         """What the asker of an IXFR lacks; None if that is not known, or the zone itself is shorter, or more than
         `most` octets are kept of it."""
         if query.ixfr_serial is None:

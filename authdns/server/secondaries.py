@@ -278,6 +278,7 @@ class Secondaries:
         primary = state.configured.primaries[attempt.primary % len(state.configured.primaries)]
         begun = time.perf_counter()
         done: _Version | UpToDate | Failed
+        step: UpToDate | Whole | Changes | Failed | None = None
         try:
             served = None if state.foreign or state.served is None else state.served.zone
             step = await self._asking.ask(apex, served, primary, whole=state.whole)
@@ -287,7 +288,8 @@ class Secondaries:
                 done = step
         except Exception as error:  # a fault of ours must not keep the zone from being asked for again
             log.exception("zone %s/IN: the attempt failed inside the server", names.zone_text(apex))
-            done = Failed(Trouble.CONTENT, f"the server failed on it, which is its fault: {error!r}")
+            reason = f"the server failed on it, which is its fault: {error!r}"
+            done = Failed(Trouble.CONTENT, reason, of_changes=isinstance(step, Changes))
         state.task = None
         if self.states.get(apex) is not state:
             return
@@ -345,7 +347,8 @@ class Secondaries:
         left = self._refresher.life(soa, step.expire)
         try:
             self._versions.commit(zone, deltas, clock.lease(left))
-        except sqlite3.Error as error:  # it is served all the same: a full disk is no reason for an old zone
+        except (sqlite3.Error, OverflowError) as error:
+            # It is served all the same: neither a full disk nor a zone too large for it is a reason for an old one.
             log.error(
                 "cannot write %s: %s; at the next start there will be an older version, or none",
                 self._versions.store.path,

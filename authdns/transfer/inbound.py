@@ -127,6 +127,7 @@ class Inbound:
         self._caps = caps or Caps()
         self._wants_whole = whole or have is None
         self._phase = _Phase.SOA
+        self._knows_edns = True  # the primary, until it complains
         self._ident = 0
         self._question = b""
         self._signed: SignedStream | None = None
@@ -168,9 +169,9 @@ class Inbound:
             _, rrtype, ttl, rdata = self._have
             fixed = rrtype.to_bytes(2, "big") + Class.IN.to_bytes(2, "big") + ttl.to_bytes(4, "big")
             authority = b"\xc0\x0c" + fixed + len(rdata).to_bytes(2, "big") + rdata
-        counts = (1, 0, bool(authority) + 0, 1)
-        head = header(self._ident.to_bytes(2, "big"), 0, 0, counts)
-        request = head + self._question + authority + opt_record(PAYLOAD, 0, False, _ASKING_EXPIRE)
+        opt = opt_record(PAYLOAD, 0, False, _ASKING_EXPIRE) if self._knows_edns else b""
+        counts = (1, 0, bool(authority) + 0, bool(opt) + 0)
+        request = header(self._ident.to_bytes(2, "big"), 0, 0, counts) + self._question + authority + opt
         self._signed = None
         if self._key is not None:
             signer = Signer(self._key, b"", now)
@@ -202,6 +203,9 @@ class Inbound:
     def _declined(self, answer: Answer, now: int) -> Step:
         if self._phase is _Phase.IXFR and self._sequence is None:  # it need not know IXFR (RFC 1995 §4)
             return Ask(self._ask(_Phase.AXFR, now))
+        if self._phase is _Phase.SOA and self._knows_edns and answer.rcode in (Rcode.FORMERR, Rcode.NOTIMP):
+            self._knows_edns = False  # RFC 6891 §7
+            return Ask(self._ask(_Phase.SOA, now))
         said = rcode_to_text(answer.rcode)
         why = _RCODES.get(answer.rcode, "")
         return Failed(Trouble.REFUSED, f"the primary answered {said} to {self._phase.name}{why}")

@@ -10,7 +10,7 @@ from authdns.answer.executor import ServedZone, ZoneTable
 from authdns.answer.respond import Responder
 from authdns.server.counters import Counters
 from authdns.server.log import log
-from authdns.server.requests import MAX_HISTORY_OVER_UDP_OCTETS, Requests
+from authdns.server.requests import MAX_HISTORY_OCTETS, MAX_HISTORY_OVER_UDP_OCTETS, Requests
 from authdns.transfer.policy import Rule
 from authdns.wire.query import parse_query
 from authdns.wire.tsig import ALGORITHMS, Key, Signer
@@ -62,7 +62,7 @@ def test_by_udp_a_long_history_is_not_read() -> None:
     answer = requests.over_udp(Responder(table, tcp=False), wire, query, ("192.0.2.1", 53))
     assert len(parsed(answer).answer) == 1
     requests.over_tcp(Responder(table, tcp=True), wire, query, ("192.0.2.1", 53))
-    assert wanted == [MAX_HISTORY_OVER_UDP_OCTETS, None]
+    assert wanted == [MAX_HISTORY_OVER_UDP_OCTETS, MAX_HISTORY_OCTETS]
 
 
 @pytest.mark.parametrize(("key", "logger"), [(None, "authdns.strangers"), (KEY, "authdns")])

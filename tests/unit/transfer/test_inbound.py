@@ -444,3 +444,27 @@ def test_records_outside_are_named() -> None:
     assert isinstance(end, Failed)
     assert not end.of_changes
     assert "www.example.org. lies outside the zone example.com." in end.reason
+
+
+# --- EDNS -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rcode", [Rcode.FORMERR, Rcode.NOTIMP])
+def test_a_primary_that_does_not_know_edns_is_asked_without(rcode: int) -> None:
+    """RFC 6891 section 7."""
+    copy = zone(5)
+    with_edns: list[tuple[str, bool]] = []
+
+    def answers(talk: Talk) -> Iterable[Action]:
+        knows = parse_query(talk.request).edns is not None
+        with_edns.append((talk.phase, knows))
+        return [talk.message(rcode=rcode)] if knows else honest(talk)
+
+    assert is_new(converse(inbound(copy), copy, answers), copy)
+    assert with_edns == [(SOA, True), (SOA, False), (AXFR, False)]
+
+
+def test_a_primary_that_refuses_its_own_kind_of_query_is_left() -> None:
+    copy = zone(5)
+    end = converse(inbound(copy), copy, in_turn({SOA: with_rcode(Rcode.FORMERR)}))
+    assert end == Failed(Trouble.REFUSED, "the primary answered FORMERR to SOA")
