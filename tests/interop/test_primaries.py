@@ -197,7 +197,7 @@ def forget_history(followed: Followed) -> None:
         kept.unlink()
 
 
-NOT_SIGNED = "the primary answered NOTAUTH; TSIG: it is not signed(, and says {})?; "
+NOT_SIGNED = "the primary answered NOTAUTH; TSIG: it is not signed(, and says {}[^;]*)?; "
 NOT_ALLOWED = "the primary answered (REFUSED|NOTAUTH) to AXFR: "
 
 
