@@ -88,10 +88,12 @@ def test_the_serial_and_records_far_from_it(whole: Whole, tmp_path: Path, stack:
         "4", "3", "h299.example.com. 10.0.1.0", 'h299.example.com. "host 43"', "4", "h299.example.com. 192.0.2.4", "4",
     ]  # fmt: skip
     assert len(ixfr(server, 1)) == 4 + 3 * 3
-    assert (whole.read, whole.compared) == (1, 0)
+    read = whole.read
+    assert read in (1, 2), "once more if the file was seen while it was empty, as the careless editor leaves it"
+    assert whole.compared == 0
     write_zone(path, 5, "@ TXT new", *lines[1:])
     serves(server, "h0")
-    assert (whole.read, whole.compared) == (1, 0)
+    assert (whole.read, whole.compared) == (read, 0)
     serves(server, "h1", "10.0.0.0")
 
 
