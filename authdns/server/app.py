@@ -41,11 +41,11 @@ from authdns.server.members import Members
 from authdns.server.notify import NotifyService
 from authdns.server.publish import Publisher
 from authdns.server.requests import Requests, client, log_distrusted
-from authdns.server.secondaries import Secondaries
+from authdns.server.secondaries import Secondaries, SecondaryState
 from authdns.server.tcp import RESERVED_FOR_TRANSFERS, Secured, TcpLimits, TcpListener
 from authdns.server.tls import BadCertificate, Certificates
 from authdns.server.versions import Versions
-from authdns.server.zones import Zones
+from authdns.server.zones import Zones, ZoneState
 from authdns.store import Keep, Store
 from authdns.wire import name as names
 from authdns.wire.query import Query
@@ -359,7 +359,8 @@ class App:
             yield TransportFigures(transport, answers, sizes, 1 << SIZE_SHIFT)
 
     def zones(self) -> Iterable[ZoneFigures]:
-        for apex, state in list(self._zones.states.items()):
+        states: dict[bytes, ZoneState | SecondaryState] = {**self._zones.states, **self._secondaries.states}
+        for apex, state in states.items():
             zone = None if state.served is None else state.served.zone
             yield ZoneFigures(
                 name=names.zone_text(apex),
@@ -367,19 +368,8 @@ class App:
                 records=0 if zone is None else zone.records,
                 loaded_at=state.loaded_at,
                 load_seconds=state.load_seconds,
-                failed=state.error is not None,
+                failed=(state.error or self._members.error(apex)) is not None,
                 failed_at=state.failed_at,
-            )
-        for apex, secondary in list(self._secondaries.states.items()):
-            zone = None if secondary.served is None else secondary.served.zone
-            yield ZoneFigures(
-                name=names.zone_text(apex),
-                serial=None if zone is None else zone.soa.serial,
-                records=0 if zone is None else zone.records,
-                loaded_at=secondary.loaded_at,
-                load_seconds=secondary.load_seconds,
-                failed=(secondary.error or self._members.error(apex)) is not None,
-                failed_at=secondary.failed_at,
             )
 
     def counts(self) -> Mapping[str, int]:

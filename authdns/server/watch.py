@@ -42,7 +42,8 @@ class Watcher(FileSystemEventHandler):
         """Watches exactly these folders; one that is missing is waited for at its nearest existing parent.
 
         Blocking but quick. A folder that was deleted and made again is watched again; it may even have the inode that
-        it had before. A new watch asks for another look, since what came just before it made no event.
+        it had before. A new watch asks for another look, since what came just before it made no event; and so does a
+        folder that goes away in this very moment, since nothing is watched then that would tell of its return.
         """
         gone, self._gone = self._gone, set()
         wanted = {}
@@ -50,8 +51,8 @@ class Watcher(FileSystemEventHandler):
             found = os.path.realpath(_existing(folder))  # watchdog does not follow a link to a folder
             try:
                 wanted[found] = os.stat(found).st_ino
-            except OSError:
-                continue  # deleted this moment, which its parent tells at the next look
+            except OSError:  # deleted this moment: the next look watches its parent
+                self._loop.call_soon_threadsafe(self._wake)
         for folder, (watch, inode) in list(self._watches.items()):
             if wanted.get(folder) != inode or folder in gone:
                 del self._watches[folder]
@@ -64,7 +65,8 @@ class Watcher(FileSystemEventHandler):
                 try:
                     self._watches[folder] = (self._observer.schedule(self, folder), inode)
                 except OSError:
-                    continue  # no inotify watches left, or just deleted: the poll will do
+                    if os.path.isdir(folder):
+                        continue  # no inotify watches left: the poll will do
                 self._loop.call_soon_threadsafe(self._wake)
 
     def on_any_event(self, event: FileSystemEvent) -> None:

@@ -243,12 +243,8 @@ def test_the_folder_is_a_link_that_is_pointed_at_another(
     serves(server, "www.example.com", "192.0.2.3")
 
 
-def test_the_folder_is_deleted_and_made_again(
-    tmp_path: Path, watching: Callable[[Path], LocalServer], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its zones stay meanwhile. (The new one may have the old one's inode. Once in some hundred times an event is lost
-    between the two, on a busy machine; that is what the poll is for.)"""
-    monkeypatch.setattr(zones, "POLL_SECONDS", SECONDS / 3)
+def test_the_folder_is_deleted_and_made_again(tmp_path: Path, watching: Callable[[Path], LocalServer]) -> None:
+    """Its zones stay meanwhile. (The new one may have the old one's inode.)"""
     path = tmp_path / "zones"
     path.mkdir()
     write_zone(path / "example.com.zone", 1, "www A 192.0.2.1")
