@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from watchdog.observers.api import ObservedWatch
 
 from authdns.server import watch
 from authdns.server.watch import Watcher
@@ -45,13 +45,21 @@ def test_a_folder_that_goes_away_while_it_is_to_be_watched_is_looked_for_again(
         watcher = Watcher(told)
         try:
             with monkeypatch.context() as patch:
-                real: Callable[..., Any]
+                existing, schedule = watch._existing, watcher._observer.schedule
+
+                def found(folder: str) -> str:
+                    answer = existing(folder)
+                    path.rmdir()
+                    return answer
+
+                def watched(*given: Any) -> ObservedWatch:
+                    path.rmdir()
+                    return schedule(*given)
+
                 if when == "found":
-                    real = watch._existing
-                    patch.setattr(watch, "_existing", lambda folder: (real(folder), path.rmdir())[0])
+                    patch.setattr(watch, "_existing", found)
                 else:
-                    real = watcher._observer.schedule
-                    patch.setattr(watcher._observer, "schedule", lambda *given: (path.rmdir(), real(*given))[1])
+                    patch.setattr(watcher._observer, "schedule", watched)
                 watcher.watch([str(path)])
             await told.wait()
             watcher.watch([str(path)])  # what the look does: now its parent is watched
