@@ -146,6 +146,8 @@ class Publisher:
                 log.warning("%s", text, extra=about(apex))
             if change is not Change.SAME:
                 self._keep_history(published, last if change is Change.NEWER else None)
+            elif self._wants_content(served) and self._store.content_size(apex) is None:  # it was withdrawn meanwhile
+                self._keep_history(published, None)
             if change in (Change.FIRST, Change.NEWER):
                 self._remember(apex, Served(serial, digest, announced=False))
             unfinished = change is Change.SAME and last is not None and not last.announced
@@ -166,11 +168,14 @@ class Publisher:
             else:
                 delta = difference(before.zone, zone, zone.records)
         try:
-            # Of large zones the engine's images are kept; of private ones there are none.
-            content = self._keeps_large or not is_large(zone) or isinstance(published.served, PrivateZone)
+            content = self._wants_content(published.served)
             self._versions.add(zone, () if delta is None else (delta,), content=content)
         except sqlite3.Error as error:
             log.error("cannot write %s: %s; secondaries will need whole transfers", self._store.path, error)
+
+    def _wants_content(self, served: ServedZone) -> bool:
+        """Of large zones the engine's images are kept; of private ones there are none."""
+        return self._keeps_large or not is_large(served.zone) or isinstance(served, PrivateZone)
 
     def last_published(self, apex: bytes, kept: Zone | None = None) -> Zone | None:
         """In the worker: the version that was published last, by this process or the one before; `kept` is one that

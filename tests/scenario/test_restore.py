@@ -162,3 +162,22 @@ def test_what_cannot_be_served_again_keeps_no_other_zone_from_being_read(
 def published(folder: Path) -> bool:
     with closing(sqlite3.connect(folder / "server" / "state" / FILE_NAME)) as database:
         return bool(database.execute("SELECT count(*) FROM contents").fetchone() == (1,))
+
+
+def test_a_zone_that_went_and_came_back_as_it_was(tmp_path: Path, file: Path) -> None:
+    """When it went, what was kept of it was forgotten; that it is the same as ever does not mean that it is kept."""
+    folder = tmp_path / "zones"
+    folder.mkdir()
+    path, away = folder / "example.com.zone", tmp_path / "away"
+    file.rename(path)
+    write_zone(folder / "example.net.zone", 1, "www A 192.0.2.1")  # or nothing would be left
+    with LocalServer(tmp_path / "server", [{"folder": str(folder)}]) as running:
+        serves(running, "192.0.2.1")
+        path.rename(away)
+        running.wait_for_log("zone example.com/IN: no longer configured")
+        away.rename(path)
+        serves(running, "192.0.2.1")
+    spoil(path, "broken")
+    with LocalServer(tmp_path / "server", [{"folder": str(folder)}]) as running:
+        running.wait_for_log(RESTORED.format(serial=1))
+        serves(running, "192.0.2.1")
